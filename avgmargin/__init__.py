@@ -1,0 +1,1 @@
+"""Placeholder face, filled by its package."""

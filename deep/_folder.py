@@ -1,0 +1,203 @@
+"""The run folder: what lies where, written so that it can be interrupted at any moment.
+
+    config.toml  env.json  metrics.jsonl  checkpoints/  manifest.json  summary.json
+
+``summary.json`` is written last, in one step, and marks a finished run; ``manifest.json`` holds the SHA-256 of every
+other file, the coming summary included.  A checkpoint is two safetensors files and a JSON file with their SHA-256,
+written last: a checkpoint whose JSON file is absent, or whose bytes do not match it, does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ._files import sha256_of_bytes, sha256_of_file, write_atomic
+
+__all__ = ["RunFolder", "RunFolderError", "dump_json"]
+
+_KEEP = 2  # checkpoints: the newest, and the one before in case the newest is damaged
+
+
+class RunFolderError(RuntimeError):
+    """A run folder that cannot be written, holds another run, or has been altered; the message names it."""
+
+
+def dump_json(value: object) -> bytes:
+    """Return ``value`` as indented JSON with a final newline; raises ``ValueError`` for NaN or infinity."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+class RunFolder:
+    """Reading and writing of one run folder; it knows files and bytes, not models."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._checkpoints = self.path / "checkpoints"
+        self._metrics = self.path / "metrics.jsonl"
+
+    # -- the whole folder ---------------------------------------------------------------------------------------------
+
+    def stored_config(self) -> dict[str, Any] | None:
+        """The values in ``config.toml``, or None where there is none; ``RunFolderError`` if unreadable."""
+        try:
+            return tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RunFolderError(f"{self.path}/config.toml: cannot be read ({error})") from error
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The object in a JSON file of the folder, or None where there is none.  Raises ``RunFolderError``."""
+        try:
+            value = json.loads((self.path / name).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.path / name}: cannot be read ({error})") from error
+        if not isinstance(value, dict):
+            raise RunFolderError(f"{self.path / name}: must hold a JSON object")
+        return value
+
+    def create(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Make the folder with its configuration and environment; raises ``RunFolderError`` where it cannot be written.
+
+        A folder that already holds other files, and no configuration, is refused.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
+            if foreign and set(foreign) != {"env.json"}:
+                raise RunFolderError(
+                    f"{self.path}: holds {foreign[0]!r} but no config.toml; a run needs its own folder"
+                )
+            self._checkpoints.mkdir(exist_ok=True)
+            write_atomic(self.path / "env.json", dump_json(environment))
+            write_atomic(self.path / "config.toml", tomli_w.dumps(dict(config)).encode())
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    def check_writable(self) -> None:
+        """Raise ``RunFolderError`` unless files can be made in the folder."""
+        try:
+            self._checkpoints.mkdir(exist_ok=True)
+            probe = self._checkpoints / ".probe"
+            write_atomic(probe, b"")
+            probe.unlink()
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write ``manifest.json``, then ``summary.json``: after this the run is done."""
+        data = dump_json(summary)
+        with self._metrics.open("rb") as file:
+            os.fsync(file.fileno())
+        for left in (*self.path.rglob(".*.tmp"),):
+            left.unlink(missing_ok=True)
+        files = {str(p.relative_to(self.path).as_posix()): sha256_of_file(p) for p in self._files()}
+        files["summary.json"] = sha256_of_bytes(data)
+        write_atomic(self.path / "manifest.json", dump_json({"sha256": dict(sorted(files.items()))}))
+        write_atomic(self.path / "summary.json", data)
+
+    def verify(self) -> None:
+        """Compare every file with ``manifest.json``; raises ``RunFolderError`` with the first that differs."""
+        manifest = self.read_json("manifest.json")
+        expected = {} if manifest is None else manifest.get("sha256")
+        if not isinstance(expected, dict) or "summary.json" not in expected:
+            raise RunFolderError(f"{self.path}/manifest.json: must list the SHA-256 of every file of a finished run")
+        for name, digest in expected.items():
+            file = self.path / name
+            if not file.resolve().is_relative_to(self.path.resolve()) or not file.is_file():
+                raise RunFolderError(f"{self.path}/{name}: is listed in manifest.json and must be there")
+            if sha256_of_file(file) != digest:
+                raise RunFolderError(
+                    f"{self.path}/{name}: SHA-256 must be the one in manifest.json; the file was altered"
+                )
+
+    def _files(self) -> list[Path]:
+        skip = {self.path / "manifest.json", self.path / "summary.json"}
+        return [p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink() and p not in skip]
+
+    # -- metrics ------------------------------------------------------------------------------------------------------
+
+    def read_metrics(self) -> tuple[list[dict[str, Any]], str]:
+        """Return the records of epochs 0, 1, 2, ... as far as they go, and a word about anything dropped after them."""
+        if not self._metrics.is_file():
+            return [], ""
+        *lines, torn = self._metrics.read_bytes().split(b"\n")
+        records: list[dict[str, Any]] = []
+        for number, line in enumerate(lines):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict) or record.get("epoch") != number:
+                return (
+                    records,
+                    f"metrics.jsonl: line {number + 1} and what follows it was dropped (no record of epoch {number})",
+                )
+            records.append(record)
+        return records, f"metrics.jsonl: a torn last line of {len(torn)} bytes was dropped" if torn else ""
+
+    def rewrite_metrics(self, records: list[dict[str, Any]]) -> None:
+        """Replace ``metrics.jsonl`` by these records, in one step."""
+        write_atomic(self._metrics, b"".join(map(_line, records)))
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Append one record with a single write."""
+        descriptor = os.open(self._metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, _line(record))
+        finally:
+            os.close(descriptor)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, epoch: int, weights: bytes, state: bytes) -> None:
+        """Store a checkpoint and drop all but the newest two."""
+        files = {f"epoch-{epoch:05d}.safetensors": weights, f"epoch-{epoch:05d}.state.safetensors": state}
+        for name, data in files.items():
+            write_atomic(self._checkpoints / name, data)
+        marker = {"epoch": epoch, "sha256": {name: sha256_of_bytes(data) for name, data in files.items()}}
+        write_atomic(self._checkpoints / f"epoch-{epoch:05d}.json", dump_json(marker))
+        self._drop(self._epochs()[:-_KEEP])
+
+    def drop_checkpoints_after(self, epoch: int) -> None:
+        """Delete the checkpoints of later epochs, which a run that goes on from ``epoch`` will write again."""
+        self._drop([later for later in self._epochs() if later > epoch])
+
+    def load_checkpoint(self, latest: int | None = None) -> tuple[int, bytes, bytes] | None:
+        """Return epoch, weights and state of the newest sound checkpoint, up to epoch ``latest``; None without one."""
+        for epoch in reversed(self._epochs()):
+            if latest is not None and epoch > latest:
+                continue
+            stem = self._checkpoints / f"epoch-{epoch:05d}"
+            try:
+                sums = json.loads(Path(f"{stem}.json").read_bytes())["sha256"]
+                data = [Path(f"{stem}{suffix}").read_bytes() for suffix in (".safetensors", ".state.safetensors")]
+                if [sums[f"{stem.name}.safetensors"], sums[f"{stem.name}.state.safetensors"]] == list(
+                    map(sha256_of_bytes, data)
+                ):
+                    return epoch, data[0], data[1]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return None
+
+    def _drop(self, epochs: list[int]) -> None:
+        for epoch in epochs:
+            for suffix in (".json", ".safetensors", ".state.safetensors"):  # the marker first
+                (self._checkpoints / f"epoch-{epoch:05d}{suffix}").unlink(missing_ok=True)
+
+    def _epochs(self) -> list[int]:
+        names = (p.name.removesuffix(".json").removeprefix("epoch-") for p in self._checkpoints.glob("epoch-*.json"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, allow_nan=False) + "\n").encode()

@@ -1,0 +1,127 @@
+"""The frozen configuration of one training run, checked at the door."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from .losses import AverageMarginLoss, check_weights
+from .models import check_model_name
+
+__all__ = ["LOSSES", "TrainConfig"]
+
+LOSSES = ("ce", "average-margin", "average-margin-released")
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run, apart from the data themselves, which it names.
+
+    name, dataset : labels of letters, digits, dots and dashes; ``dataset`` must be the name of the data set given.
+    model, hidden : ``linear`` or ``mlp`` with that many hidden units (see ``deep.models``).
+    loss, mu, tau : ``ce``, which reads neither number, ``average-margin`` (the paper's) or ``average-margin-released``.
+    beta          : weight of sum_l ||W_l W_l^T - I||_F^2, added to the objective when it is not 0.
+    lr, momentum, weight_decay : stochastic gradient descent, with Nesterov's momentum unless that is 0.
+    batch_size, epochs, seed, threads, dtype : as they say; ``seed`` decides initial weights and the order of images.
+
+    The penalty is minimised by its plain subgradient, as in the released code, not by the paper's DCA steps.
+    Raises ``ValueError`` for any value outside its range.
+    """
+
+    name: str = "run"
+    dataset: str = "mnist5k"
+    model: str = "linear"
+    hidden: int = 1024
+    loss: str = "average-margin"
+    mu: float = 0.1
+    tau: float = 5.0
+    beta: float = 0.0
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch_size: int = 128
+    epochs: int = 20
+    seed: int = 0
+    threads: int = 1
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("name", "dataset"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and _NAME.fullmatch(value)):
+                raise ValueError(f"{name}={value!r} must be 1 to 100 letters, digits, dots, dashes or underscores")
+        for name in ("mu", "tau", "beta", "lr", "momentum", "weight_decay"):
+            object.__setattr__(self, name, _real(name, getattr(self, name)))
+        for name in ("hidden", "batch_size", "epochs", "threads"):
+            _integer(name, getattr(self, name), 1, 2**31 - 1)
+        _integer("seed", self.seed, 0, 2**63 - 1)
+        check_model_name(self.model)
+        check_weights(self.mu, self.tau)
+        _one_of("loss", self.loss, LOSSES)
+        _one_of("dtype", self.dtype, tuple(_DTYPES))
+        if self.beta < 0.0:
+            raise ValueError(f"beta={self.beta!r} must be at least 0")
+        if self.lr <= 0.0:
+            raise ValueError(f"lr={self.lr!r} must be above 0")
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum={self.momentum!r} must lie in [0, 1)")
+        if self.weight_decay < 0.0:
+            raise ValueError(f"weight_decay={self.weight_decay!r} must be at least 0")
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype of weights and images."""
+        return _DTYPES[self.dtype]
+
+    def make_loss(self) -> nn.Module:
+        """Return the module that computes the batch mean of the loss, without the orthogonality term."""
+        if self.loss == "ce":
+            return nn.CrossEntropyLoss()
+        return AverageMarginLoss(self.mu, self.tau, "paper" if self.loss == "average-margin" else "released")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, in order."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Return the configuration of ``to_dict``; raises ``ValueError`` for a key that is no field.
+
+        >>> TrainConfig.from_dict({"lr": 0.5}).lr
+        0.5
+        """
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1)
+                raise ValueError(
+                    f"{key!r} must be a field of TrainConfig" + (f"; did you mean {near[0]!r}?" if near else "")
+                )
+        return cls(**values)
+
+
+def _real(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} must be a finite number")
+    return float(value)
+
+
+def _integer(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name}={value!r} must be an integer in {least}..{most}")
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        near = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}{hint}")

@@ -1,0 +1,34 @@
+"""Laws with a known answer, and the verification of losses on them.
+
+Laws give samples, the exact posterior, the density, the Bayes rule and the Bayes risk with its error. Checks compare
+the pointwise minimisers of a loss with the Bayes rule and test the excess-risk inequality with theory's calibration
+function. Everything here is float evidence (tier `searched`), never a proof. Pictures live in `synthetic.plot`.
+"""
+
+from __future__ import annotations
+
+from .checks import ENVELOPE_TOLERANCE as ENVELOPE_TOLERANCE
+from .checks import GAP_RESOLUTION as GAP_RESOLUTION
+from .checks import POSTERIOR_TIE as POSTERIOR_TIE
+from .checks import SCORE_TIE as SCORE_TIE
+from .checks import SEARCH_TOLERANCE as SEARCH_TOLERANCE
+from .checks import Agreement as Agreement
+from .checks import Classifier as Classifier
+from .checks import Inequality as Inequality
+from .checks import InequalityRow as InequalityRow
+from .checks import Minimisers as Minimisers
+from .checks import PosteriorAgreement as PosteriorAgreement
+from .checks import bayes_agreement as bayes_agreement
+from .checks import calibration as calibration
+from .checks import excess_risk_inequality as excess_risk_inequality
+from .checks import pointwise_minimisers as pointwise_minimisers
+from .checks import posterior_agreement as posterior_agreement
+from .checks import random_classifiers as random_classifiers
+from .laws import Estimate as Estimate
+from .laws import GaussianMixture as GaussianMixture
+from .laws import Grid as Grid
+from .laws import Law as Law
+from .laws import PiecewiseConstant as PiecewiseConstant
+from .laws import checkerboard as checkerboard
+from .laws import near_ties as near_ties
+from .laws import point_mass as point_mass

@@ -1,0 +1,66 @@
+"""A number together with its error and the way it was obtained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ._doors import FloatArray
+
+Kind: TypeAlias = Literal["exact", "quadrature", "standard error"]
+
+STANDARD_ERRORS = 5.0
+"""How many computed standard errors a Monte Carlo value may be off (house tolerance)."""
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """`value` with `error`, whose meaning is `kind`:
+
+    * `exact`: a closed form or a finite sum; `error` bounds the rounding to first order;
+    * `quadrature`: `error` is the difference to a coarser rule: an estimate of the error, not a bound;
+    * `standard error`: Monte Carlo; `error` is one computed standard error.
+    """
+
+    value: float
+    error: float
+    kind: Kind
+    method: str
+
+    @property
+    def allowance(self) -> float:
+        """How far the true value may lie from `value`: five standard errors for Monte Carlo, else `error`."""
+        return STANDARD_ERRORS * self.error if self.kind == "standard error" else self.error
+
+    def disagrees_with(self, other: Estimate) -> float:
+        """The distance between the two values in units of what their errors allow; above 1 they disagree.
+
+        Independent standard errors add in quadrature; everything else adds up.
+        """
+        noise = math.hypot(*(e.error for e in (self, other) if e.kind == "standard error"))
+        rest = sum(e.error for e in (self, other) if e.kind != "standard error")
+        allowed = STANDARD_ERRORS * noise + rest
+        distance = abs(self.value - other.value)
+        if distance == 0.0:
+            return 0.0
+        return distance / allowed if allowed > 0.0 else math.inf
+
+
+def exact_sum(values: FloatArray, mass: FloatArray, method: str) -> Estimate:
+    """sum_i mass_i values_i, correctly rounded after the products, hence the same in every order."""
+    terms = mass * values
+    total = math.fsum(terms.tolist())
+    return Estimate(total, EPS * (math.fsum(np.abs(terms).tolist()) + abs(total)), "exact", method)
+
+
+def sample_mean(values: FloatArray, method: str) -> Estimate:
+    """The mean of independent draws with its standard error s / sqrt(n), never below the rounding of the mean."""
+    n = values.shape[0]
+    mean = float(values.mean())
+    spread = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return Estimate(mean, max(spread, EPS * abs(mean)), "standard error", method)

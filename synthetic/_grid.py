@@ -1,0 +1,56 @@
+"""Weighted points that stand for a law: cells, quadrature nodes or a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ._doors import FloatArray, IntArray
+from ._estimate import EPS, Estimate, exact_sum, sample_mean
+
+GridKind: TypeAlias = Literal["cells", "quadrature", "sample"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Points (m, d) with masses (m,) that sum to one, so that E[g(X)] is sum_i mass_i g(points_i).
+
+    `kind` decides how far that sum is from the expectation: for `cells` (a piecewise-constant law and a g
+    that is constant on its cells) it is exact; for `quadrature` the error is estimated from the interleaved
+    sub-grids numbered in `part`, each coarser by two; a `sample` has its computed standard error.
+    """
+
+    points: FloatArray
+    mass: FloatArray
+    kind: GridKind
+    part: IntArray
+    method: str
+
+    @property
+    def size(self) -> int:
+        return int(self.mass.shape[0])
+
+    def expect(self, values: FloatArray) -> Estimate:
+        """E[g(X)] for the values g(points_i), shape (m,)."""
+        if values.shape != self.mass.shape:
+            raise ValueError(f"values.shape={values.shape} must be {self.mass.shape}, one value per point")
+        if self.kind == "sample":
+            return sample_mean(values, self.method)
+        if self.kind == "cells":
+            return exact_sum(values, self.mass, self.method)
+        terms = self.mass * values
+        total = float(terms.sum())
+        parts = int(self.part.max()) + 1
+        coarse = np.bincount(self.part, weights=terms, minlength=parts)
+        coarse /= np.bincount(self.part, weights=self.mass, minlength=parts)
+        rounding = EPS * self.size**0.5 * float(np.abs(terms).sum())  # pairwise summation does better
+        return Estimate(total, float(np.abs(coarse - total).max()) + rounding, "quadrature", self.method)
+
+
+def sample_grid(points: FloatArray) -> Grid:
+    """A sample of the law as a grid: equal masses."""
+    n = points.shape[0]
+    method = f"Monte Carlo, n = {n}"
+    return Grid(points, np.full(n, 1.0 / n), "sample", np.zeros(n, dtype=np.int64), method)

@@ -1,0 +1,21 @@
+"""Checks of losses and laws against each other; each returns its numbers with tolerance and method."""
+
+from __future__ import annotations
+
+from ._agreement import GAP_RESOLUTION as GAP_RESOLUTION
+from ._agreement import POSTERIOR_TIE as POSTERIOR_TIE
+from ._agreement import SCORE_TIE as SCORE_TIE
+from ._agreement import Agreement as Agreement
+from ._agreement import Minimisers as Minimisers
+from ._agreement import bayes_agreement as bayes_agreement
+from ._agreement import pointwise_minimisers as pointwise_minimisers
+from ._inequality import ENVELOPE_TOLERANCE as ENVELOPE_TOLERANCE
+from ._inequality import SEARCH_TOLERANCE as SEARCH_TOLERANCE
+from ._inequality import Classifier as Classifier
+from ._inequality import Inequality as Inequality
+from ._inequality import InequalityRow as InequalityRow
+from ._inequality import calibration as calibration
+from ._inequality import excess_risk_inequality as excess_risk_inequality
+from ._inequality import random_classifiers as random_classifiers
+from ._sampling import PosteriorAgreement as PosteriorAgreement
+from ._sampling import posterior_agreement as posterior_agreement

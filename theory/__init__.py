@@ -1,0 +1,19 @@
+"""What is claimed: losses, conditional risks, proofs and refutations, exact margins. No torch."""
+
+from . import catalogue as catalogue
+from .checker import CertificateError as CertificateError
+from .checker import CheckResult as CheckResult
+from .checker import check as check
+from .losses import Domain as Domain
+from .losses import Loss as Loss
+from .losses import from_formula as from_formula
+from .losses import from_pair as from_pair
+from .risk import BinaryMinimiser as BinaryMinimiser
+from .risk import binary_minimiser as binary_minimiser
+from .risk import conditional_risk as conditional_risk
+from .risk import multiclass_minimiser as multiclass_minimiser
+from .risk import psi as psi
+from .prover import prove as prove
+from .verdict import Status as Status
+from .verdict import Tier as Tier
+from .verdict import Verdict as Verdict

@@ -1,0 +1,35 @@
+"""The expression tree of a loss: parse, print, evaluate, differentiate, enclose, convert."""
+
+from .arrays import ArrayOps as ArrayOps
+from .arrays import evaluate_array as evaluate_array
+from .arrays import evaluate_scores as evaluate_scores
+from .arrays import other_classes as other_classes
+from .calculus import differentiate as differentiate
+from .evaluate import Operations as Operations
+from .evaluate import evaluate as evaluate
+from .nodes import Call as Call
+from .nodes import Clip as Clip
+from .nodes import Const as Const
+from .nodes import Expr as Expr
+from .nodes import Max as Max
+from .nodes import MaxOther as MaxOther
+from .nodes import Min as Min
+from .nodes import Number as Number
+from .nodes import SumOther as SumOther
+from .nodes import Var as Var
+from .nodes import Where as Where
+from .nodes import children as children
+from .nodes import exact as exact
+from .nodes import names as names
+from .nodes import substitute as substitute
+from .nodes import walk as walk
+from .parse import BINARY_NAMES as BINARY_NAMES
+from .parse import OTHER_NAMES as OTHER_NAMES
+from .parse import PAIR_NAMES as PAIR_NAMES
+from .parse import SCORE_NAMES as SCORE_NAMES
+from .parse import FormulaError as FormulaError
+from .parse import parse as parse
+from .printing import to_text as to_text
+from .rewrite import simplify as simplify
+from .rewrite import stabilise as stabilise
+from .symbolic import to_sympy as to_sympy

@@ -1,0 +1,131 @@
+"""Trees on NumPy arrays, in float64, and the score quantities a multiclass tree reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from .evaluate import evaluate
+from .nodes import Expr
+
+Array = NDArray[np.float64]
+
+_UNARY: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "softplus": lambda u: np.logaddexp(0.0, u),
+    "sigmoid": special.expit,
+    "tanh": np.tanh,
+    "atan": np.arctan,
+    "abs": np.abs,
+}
+_COMPARE: dict[str, Callable[[Array, Array], NDArray[np.bool_]]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+class ArrayOps:
+    """The NumPy table of `theory.expression.evaluate.Operations`."""
+
+    def constant(self, value: Fraction) -> Array:
+        return np.float64(value)  # type: ignore[return-value]
+
+    def pi(self) -> Array:
+        return np.float64(np.pi)  # type: ignore[return-value]
+
+    def neg(self, value: Array) -> Array:
+        return -value
+
+    def add(self, left: Array, right: Array) -> Array:
+        return left + right
+
+    def sub(self, left: Array, right: Array) -> Array:
+        return left - right
+
+    def mul(self, left: Array, right: Array) -> Array:
+        return left * right
+
+    def div(self, left: Array, right: Array) -> Array:
+        return left / right
+
+    def power(self, base: Array, exponent: Array) -> Array:
+        return base**exponent
+
+    def call(self, name: str, argument: Array) -> Array:
+        return _UNARY[name](argument)
+
+    def maximum(self, left: Array, right: Array) -> Array:
+        return np.maximum(left, right)
+
+    def minimum(self, left: Array, right: Array) -> Array:
+        return np.minimum(left, right)
+
+    def where(self, comparison: str, left: Array, right: Array, yes: Array, no: Array) -> Array:
+        return np.where(_COMPARE[comparison](left, right), yes, no)
+
+    def spread(self, value: Array) -> Array:
+        return np.asarray(value)[..., None] if np.ndim(value) else value
+
+    def sum_last(self, value: Array, count: int) -> Array:
+        if np.ndim(value) == 0:
+            return value * count
+        return value.sum(axis=-1) if value.shape[-1] == count else value[..., 0] * count
+
+    def max_last(self, value: Array) -> Array:
+        return value.max(axis=-1) if np.ndim(value) else value
+
+
+_OPS = ArrayOps()
+
+
+def evaluate_array(expr: Expr, env: Mapping[str, Array]) -> Array:
+    """A tree without class sums on float64 arrays; overflow and invalid branches stay silent."""
+    with np.errstate(all="ignore"):
+        return evaluate(expr, env, _OPS)
+
+
+def other_classes(classes: int) -> NDArray[np.intp]:
+    """Row y lists the classes k != y; shape (c, c - 1).
+
+    >>> other_classes(3).tolist()
+    [[1, 2], [0, 2], [0, 1]]
+    """
+    labels = np.arange(classes)
+    return np.array([np.delete(labels, y) for y in labels]).reshape(classes, classes - 1)
+
+
+def evaluate_scores(expr: Expr, scores: Array, parameters: Mapping[str, Array], vectors: Mapping[str, Array]) -> Array:
+    """A multiclass tree for every label at once: scores (..., c) to losses (..., c).
+
+    `parameters` are scalars; `vectors` have one entry per class and are read as `w` at the label and
+    `wk` at the other class. Names: fy, alpha = f_y - max_{k != y} f_k, lse = logsumexp(f),
+    q = exp(fy - lse), c; fk and qk inside class sums.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    classes = scores.shape[-1]
+    index = other_classes(classes)
+    others = scores[..., index]
+    lse = special.logsumexp(scores, axis=-1, keepdims=True)
+    env: dict[str, Array] = {
+        "fy": scores,
+        "alpha": scores - others.max(axis=-1),
+        "lse": np.broadcast_to(lse, scores.shape),
+        "q": np.exp(scores - lse),
+        "c": np.float64(classes),  # type: ignore[dict-item]
+        **parameters,
+        **vectors,
+    }
+    inner = {"fk": others, "qk": np.exp(others - lse[..., None])}
+    inner |= {f"{name}k": value[index] for name, value in vectors.items()}
+    with np.errstate(all="ignore"):
+        values = evaluate(expr, env, _OPS, inner, classes - 1)
+    return np.broadcast_to(values, scores.shape).astype(np.float64)

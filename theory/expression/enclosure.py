@@ -1,0 +1,156 @@
+"""Rigorous enclosures of a tree over a box, with the values at chosen points on the same branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flint import fmpq
+
+from .calculus import differentiate
+from .interval import INF, NEG_INF, Interval, Undefined, pi_interval
+from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where
+
+Box = Mapping[str, Interval]
+_WHOLE = Interval(NEG_INF, INF)
+_ZERO = fmpq(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """What is certain about a tree on the interior of a box.
+
+    `range` holds every value; `points[i]` the limit of the tree at the i-th probe point, from inside
+    the box; `jumped` tells that a `where` could not be decided on the box, so the tree may be
+    discontinuous there.
+    """
+
+    range: Interval
+    points: tuple[Interval, ...]
+    jumped: bool
+
+
+def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | None = None) -> Enclosure:
+    """Enclose a tree without class sums over the interior of a box.
+
+    `probes` are points of the closed box. A comparison that holds on the box's interior only (its
+    sides touch at the boundary) is decided when `along` names the box's one variable and the
+    difference of the sides is strictly monotone in it; the probe values then belong to the branch
+    taken inside, that is, they are one-sided limits. Raises Undefined where the tree need not be real.
+    """
+    envs = (box, *probes)
+    jumped = False
+
+    def each(function: Callable[..., Interval], *values: list[Interval]) -> list[Interval]:
+        out = [function(*(value[0] for value in values))]
+        for i in range(1, len(envs)):
+            try:
+                out.append(function(*(value[i] for value in values)))
+            except Undefined:
+                out.append(_WHOLE)
+        return out
+
+    def go(node: Expr) -> list[Interval]:
+        nonlocal jumped
+        kind = type(node)
+        if kind is Const:
+            return [_constant(node)] * len(envs)
+        if kind is Var:
+            return [env[node.name] for env in envs]  # type: ignore[attr-defined]
+        rule = _BINARY.get(kind)
+        if rule is not None:
+            left, right = _SIDES[kind](node)
+            return each(rule, go(left), go(right))
+        match node:
+            case Neg(u):
+                return each(Interval.__neg__, go(u))
+            case Call(name, u):
+                return each(lambda x: x.call(name), go(u))
+            case Clip(u, low, high):
+                return each(lambda x, a, b: x.maximum(a).minimum(b), go(u), go(low), go(high))
+            case Pi():
+                return [pi_interval()] * len(envs)
+            case Where(comparison, left, right, yes, no):
+                holds = decide(comparison, left, right)
+                if holds is not None:
+                    return go(yes if holds else no)
+                jumped = True
+                return each(Interval.hull, go(yes), go(no))
+        raise TypeError(f"expression node {kind.__name__!r} cannot be enclosed; expand class sums first")
+
+    def decide(comparison: str, left: Expr, right: Expr) -> bool | None:
+        difference = go(Sub(left, right))[0]
+        if comparison in (">", ">="):
+            difference = -difference
+            strict = comparison == ">"
+        else:
+            strict = comparison == "<"
+        if difference.hi < 0 or (not strict and difference.hi <= 0):
+            return True
+        if difference.lo > 0 or (strict and difference.lo >= 0):
+            return False
+        if along is not None and not box[along].is_point and (difference.hi <= 0 or difference.lo >= 0):
+            try:
+                slope = go(_derivative(Sub(left, right), along))[0]
+            except Undefined:
+                return None
+            if not slope.contains_zero():
+                return bool(difference.hi <= 0)
+        return None
+
+    values = go(expr)
+    return Enclosure(values[0], tuple(values[1:]), jumped)
+
+
+@lru_cache(maxsize=4096)
+def _constant(node: Const) -> Interval:
+    return Interval.point(node.value)
+
+
+@lru_cache(maxsize=4096)
+def _derivative(expr: Expr, name: str) -> Expr:
+    return differentiate(expr, name)
+
+
+_BINARY: dict[type[Expr], Callable[[Interval, Interval], Interval]] = {
+    Add: Interval.__add__,
+    Sub: Interval.__sub__,
+    Mul: Interval.__mul__,
+    Div: Interval.__truediv__,
+    Pow: Interval.power,
+    Max: Interval.maximum,
+    Min: Interval.minimum,
+}
+_SIDES: dict[type[Expr], Callable[..., tuple[Expr, Expr]]] = {
+    **dict.fromkeys((Add, Sub, Mul, Div, Max, Min), lambda node: (node.left, node.right)),
+    Pow: lambda node: (node.base, node.exponent),
+}
+
+
+def bound(expr: Expr, name: str, side: Interval, env: Box | None = None) -> Enclosure:
+    """Enclose a tree of one variable over the interior of an interval, using its derivative too.
+
+    The natural range is met with the monotone range (when the derivative keeps its sign) and with
+    the mean-value ranges from both ends. `points` are the limits at the two ends, from inside.
+    Ends may be infinite: a function that decreases on [a, inf) is at most its value at a there.
+    """
+    table = dict(env or {})
+    ends = [table | {name: Interval(end, end)} for end in (side.lo, side.hi)]
+    here = enclose(expr, table | {name: side}, ends, along=name)
+    if here.jumped or side.is_point:
+        return here
+    try:
+        slope = enclose(_derivative(expr, name), table | {name: side}, along=name).range
+    except Undefined:
+        return here
+    left, right = here.points
+    found = here.range
+    if slope.lo >= 0:
+        found = found.meet(Interval(left.lo, right.hi))
+    if slope.hi <= 0:
+        found = found.meet(Interval(right.lo, left.hi))
+    if slope.contains_zero() and side.lo > NEG_INF and side.hi < INF:
+        span = Interval(_ZERO, (Interval(side.hi, side.hi) - Interval(side.lo, side.lo)).hi)
+        found = found.meet(left + slope * span).meet(right - slope * span)
+    return Enclosure(found, here.points, False)

@@ -1,0 +1,323 @@
+"""Intervals with exact ends, rounded outwards: rationals while they stay rational, arb points otherwise.
+
+An end is an `fmpq` (exact), or an `arb` of radius zero, or plus or minus infinity. Sums, products,
+quotients, maxima and integer powers of rationals are exact, so a tie that holds exactly is seen as
+exact. Half-lines are ordinary intervals: every function here is continued to its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import isqrt
+from typing import Any
+
+from flint import arb, fmpq
+
+End = Any  # fmpq | arb; python-flint ships no types
+
+INF: End = arb.pos_inf()
+NEG_INF: End = arb.neg_inf()
+_ZERO, _ONE = fmpq(0), fmpq(1)
+
+
+class Undefined(ArithmeticError):
+    """A value that need not be a real number: log of a negative number, division by zero, a limit inf - inf."""
+
+
+def _down(value: End) -> End:
+    if isinstance(value, arb):
+        value = value.lower()
+        return NEG_INF if value.is_nan() else value
+    return value
+
+
+def _up(value: End) -> End:
+    if isinstance(value, arb):
+        value = value.upper()
+        return INF if value.is_nan() else value
+    return value
+
+
+def _finite(value: End) -> bool:
+    return not isinstance(value, arb) or bool(value.is_finite())
+
+
+def _least(values: list[End]) -> End:
+    """A lower bound of all ends, equal to their minimum up to rounding."""
+    best = values[0]
+    for value in values[1:]:
+        if value < best:
+            best = value
+        elif not best <= value:
+            best = _down(arb(value).min(arb(best)))
+    return best
+
+
+def _greatest(values: list[End]) -> End:
+    best = values[0]
+    for value in values[1:]:
+        if value > best:
+            best = value
+        elif not best >= value:
+            best = _up(arb(value).max(arb(best)))
+    return best
+
+
+def _product(x: End, y: End, rounding: Callable[[End], End]) -> End:
+    if not (_finite(x) and _finite(y)):
+        if x == 0 or y == 0:
+            return _ZERO
+        return INF if (x > 0) == (y > 0) else NEG_INF
+    return rounding(x * y)
+
+
+class Interval:
+    """A closed interval [lo, hi] of extended reals."""
+
+    __slots__ = ("hi", "lo")
+
+    def __init__(self, lo: End, hi: End) -> None:
+        self.lo = lo
+        self.hi = hi
+
+    @classmethod
+    def point(cls, value: Fraction | int) -> Interval:
+        """The degenerate interval of a rational."""
+        end = fmpq(value.numerator, value.denominator)
+        return cls(end, end)
+
+    @classmethod
+    def between(cls, low: Fraction | float, high: Fraction | float) -> Interval:
+        """[low, high] with rational ends; floats only as -inf and inf."""
+        ends = [fmpq(e.numerator, e.denominator) if isinstance(e, Fraction) else (INF if e > 0 else NEG_INF) for e in (low, high)]
+        return cls(*ends)
+
+    def __repr__(self) -> str:
+        return f"[{self.lo}, {self.hi}]"
+
+    @property
+    def is_point(self) -> bool:
+        """True where both ends are the same number."""
+        return bool(self.lo == self.hi)
+
+    def contains_zero(self) -> bool:
+        """True unless the interval certainly misses 0."""
+        return not (self.lo > 0 or self.hi < 0)
+
+    def hull(self, other: Interval) -> Interval:
+        """The smallest interval that holds both."""
+        return Interval(_least([self.lo, other.lo]), _greatest([self.hi, other.hi]))
+
+    def meet(self, other: Interval) -> Interval:
+        """The intersection of two enclosures of the same set."""
+        lo = other.lo if other.lo > self.lo else self.lo
+        hi = other.hi if other.hi < self.hi else self.hi
+        return self if lo > hi else Interval(lo, hi)
+
+    def __neg__(self) -> Interval:
+        return Interval(-self.hi, -self.lo)
+
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(_down(self.lo + other.lo), _up(self.hi + other.hi))
+
+    def __sub__(self, other: Interval) -> Interval:
+        return Interval(_down(self.lo - other.hi), _up(self.hi - other.lo))
+
+    def __mul__(self, other: Interval) -> Interval:
+        if self.lo == self.hi or other.lo == other.hi:
+            self._check_limit_product(other)
+        pairs = ((self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi))
+        return Interval(_least([_product(x, y, _down) for x, y in pairs]), _greatest([_product(x, y, _up) for x, y in pairs]))
+
+    def _check_limit_product(self, other: Interval) -> None:
+        for one, two in ((self, other), (other, self)):
+            if one.lo == one.hi and not _finite(one.lo) and two.contains_zero():
+                raise Undefined("0 * infinity")
+
+    def reciprocal(self) -> Interval:
+        """1 / x; Undefined where the interval holds 0 in its interior or is 0."""
+        if self.lo >= 0 and self.hi > 0:
+            low = _ZERO if not _finite(self.hi) else _down(1 / self.hi)
+            return Interval(low, INF if self.lo == 0 else _ZERO if not _finite(self.lo) else _up(1 / self.lo))
+        if self.hi <= 0 and self.lo < 0:
+            return -(-self).reciprocal()
+        raise Undefined("division by an interval around 0")
+
+    def __truediv__(self, other: Interval) -> Interval:
+        return self * other.reciprocal()
+
+    def maximum(self, other: Interval) -> Interval:
+        """max(x, y)."""
+        return Interval(_greatest_down(self.lo, other.lo), _greatest([self.hi, other.hi]))
+
+    def minimum(self, other: Interval) -> Interval:
+        """min(x, y)."""
+        return -(-self).maximum(-other)
+
+    def increasing(self, function: Callable[[End], End], at_minus: End, at_plus: End) -> Interval:
+        """The image under an increasing function with the given limits at the two infinities."""
+        low = _apply(function, self.lo, at_minus, at_plus, _down)
+        return Interval(low, _apply(function, self.hi, at_minus, at_plus, _up))
+
+    def call(self, name: str) -> Interval:
+        """The image under one of the named functions of the formula language."""
+        return _FUNCTIONS[name](self)
+
+    def power(self, exponent: Interval) -> Interval:
+        """x ** e: integer e for any base, other e for bases >= 0 (Undefined below 0)."""
+        if exponent.is_point and isinstance(exponent.lo, fmpq):
+            if exponent.lo.q == 1:
+                return self._integer_power(int(exponent.lo.p))
+            return self._real_power(exponent.lo)
+        return (exponent * self.call("log")).call("exp")
+
+    def _integer_power(self, n: int) -> Interval:
+        if n < 0:
+            return self._integer_power(-n).reciprocal()
+        if n == 0:
+            return Interval(_ONE, _ONE)
+        if n % 2 == 0:
+            if self.hi <= 0 and self.lo < 0:
+                return (-self)._integer_power(n)
+            if self.lo < 0:
+                return Interval(_ZERO, _greatest([_whole_power(-self.lo, n, _up), _whole_power(self.hi, n, _up)]))
+        return Interval(_whole_power(self.lo, n, _down), _whole_power(self.hi, n, _up))
+
+    def _real_power(self, exponent: End) -> Interval:
+        if not self.lo >= 0:
+            raise Undefined("a power with a fractional exponent of a base that may be negative")
+        positive = exponent > 0
+
+        def raise_end(end: End, rounding: Callable[[End], End]) -> End:
+            if end == 0 or not _finite(end):
+                return _ZERO if (end == 0) == positive else INF
+            if end == 1:
+                return _ONE
+            return rounding(arb(end) ** arb(exponent))
+
+        if positive:
+            return Interval(raise_end(self.lo, _down), raise_end(self.hi, _up))
+        return Interval(raise_end(self.hi, _down), raise_end(self.lo, _up))
+
+
+def _greatest_down(x: End, y: End) -> End:
+    if x >= y:
+        return x
+    if y >= x:
+        return y
+    return _down(arb(x).max(arb(y)))
+
+
+def _whole_power(end: End, n: int, rounding: Callable[[End], End]) -> End:
+    if not _finite(end):
+        return INF if end > 0 or n % 2 == 0 else NEG_INF
+    if isinstance(end, fmpq) and n * max(int(end.p).bit_length(), int(end.q).bit_length()) > 4096:
+        end = arb(end)
+    return rounding(end**n)
+
+
+def _apply(function: Callable[[End], End], end: End, at_minus: End, at_plus: End, rounding: Callable[[End], End]) -> End:
+    if not _finite(end):
+        return at_plus if end > 0 else at_minus
+    return rounding(function(end))
+
+
+def _exact_at(point: int, value: int, function: Callable[[arb], arb]) -> Callable[[End], End]:
+    """`function` on arb points, except for one rational point where its value is rational."""
+
+    def apply(end: End) -> End:
+        return fmpq(value) if end == point else function(arb(end))
+
+    return apply
+
+
+_exp = _exact_at(0, 1, lambda x: x.exp())
+_tanh = _exact_at(0, 0, lambda x: x.tanh())
+_atan = _exact_at(0, 0, lambda x: x.atan())
+_log1p = _exact_at(0, 0, lambda x: x.log1p())
+_log = _exact_at(1, 0, lambda x: x.log())
+
+
+def _sigmoid(end: End) -> End:
+    return fmpq(1, 2) if end == 0 else 1 / (1 + (-arb(end)).exp())
+
+
+def _softplus(end: End) -> End:
+    x = arb(end)
+    return x + (-x).exp().log1p() if end > 0 else x.exp().log1p()
+
+
+def _sqrt(end: End) -> End:
+    if isinstance(end, fmpq):
+        p, q = int(end.p), int(end.q)
+        roots = isqrt(p), isqrt(q)
+        if roots[0] ** 2 == p and roots[1] ** 2 == q:
+            return fmpq(*roots)
+    return arb(end).sqrt()
+
+
+
+
+
+
+
+
+def _log_interval(x: Interval) -> Interval:
+    if not x.lo >= 0 or not x.hi > 0:
+        raise Undefined("log of a number that may be negative or 0")
+    return Interval(NEG_INF if x.lo == 0 else _apply(_log, x.lo, NEG_INF, INF, _down), _apply(_log, x.hi, NEG_INF, INF, _up))
+
+
+def _log1p_interval(x: Interval) -> Interval:
+    if not x.lo > -1:
+        return _log_interval(x + Interval(_ONE, _ONE))
+    return x.increasing(_log1p, NEG_INF, INF)
+
+
+def _sqrt_interval(x: Interval) -> Interval:
+    if not x.lo >= 0:
+        raise Undefined("square root of a number that may be negative")
+    return x.increasing(_sqrt, NEG_INF, INF)
+
+
+def _abs_interval(x: Interval) -> Interval:
+    if x.lo >= 0:
+        return x
+    if x.hi <= 0:
+        return -x
+    return Interval(_ZERO, _greatest([-x.lo, x.hi]))
+
+
+def _positive(x: Interval) -> Interval:
+    """exp and sigmoid never reach below 0, whatever the rounding."""
+    return x if x.lo >= 0 else Interval(_ZERO, x.hi)
+
+
+_FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
+    "exp": lambda x: _positive(x.increasing(_exp, _ZERO, INF)),
+    "log": _log_interval,
+    "log1p": _log1p_interval,
+    "sqrt": _sqrt_interval,
+    "softplus": lambda x: _positive(x.increasing(_softplus, _ZERO, INF)),
+    "sigmoid": lambda x: _positive(x.increasing(_sigmoid, _ZERO, _ONE)),
+    "tanh": lambda x: x.increasing(_tanh, fmpq(-1), _ONE),
+    "atan": lambda x: x.increasing(_atan, -_up(arb.pi() / 2), _up(arb.pi() / 2)),
+    "abs": _abs_interval,
+}
+
+
+def pi_interval() -> Interval:
+    """An enclosure of pi."""
+    value = arb.pi()
+    return Interval(_down(value), _up(value))
+
+
+def fraction_of(end: End) -> Fraction | None:
+    """The rational of an exact end, or None at infinity."""
+    if isinstance(end, fmpq):
+        return Fraction(int(end.p), int(end.q))
+    if not _finite(end):
+        return None
+    mantissa, exponent = end.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)

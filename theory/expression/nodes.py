@@ -1,0 +1,251 @@
+"""The expression tree of a loss: frozen nodes, exact constants, operators that build trees.
+
+A tree is a value: two trees are equal when they have the same shape, and nothing in a tree is
+mutable. Numbers are exact rationals from the start (`exact`), so that the NumPy, torch, SymPy and
+ball evaluations of one tree all start from the same real numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from math import isfinite
+
+Number = int | float | str | Fraction
+
+UNARY = ("exp", "log", "log1p", "sqrt", "softplus", "sigmoid", "tanh", "atan", "abs")
+COMPARISONS = ("<", "<=", ">", ">=")
+
+
+def exact(value: Number) -> Fraction:
+    """The rational number that `value` writes: 0.1 and "0.1" both give 1/10, not the nearest double.
+
+    Raises ValueError for NaN, infinities and text that is not a number.
+
+    >>> exact(0.1), exact("1e-3"), exact("2/3")
+    (Fraction(1, 10), Fraction(1, 1000), Fraction(2, 3))
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"number {value!r} must be an integer, a decimal or a fraction, not a truth value")
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"number {value!r} must be finite")
+        return Fraction(repr(value))
+    if isinstance(value, str) and len(value) > 64:
+        raise ValueError(f"number of {len(value)} characters must have at most 64")
+    try:
+        number = Fraction(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(f"number {value!r} must be an integer, a decimal or a fraction such as 2/3") from None
+    if max(number.numerator.bit_length(), number.denominator.bit_length()) > 4096:
+        raise ValueError("number must have at most 4096 bits in numerator and denominator")
+    return number
+
+
+class Expr:
+    """A node of the tree. Arithmetic operators and `where` build larger trees."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Expr | Number) -> Expr:
+        return Add(self, as_expr(other))
+
+    def __radd__(self, other: Number) -> Expr:
+        return Add(as_expr(other), self)
+
+    def __sub__(self, other: Expr | Number) -> Expr:
+        return Sub(self, as_expr(other))
+
+    def __rsub__(self, other: Number) -> Expr:
+        return Sub(as_expr(other), self)
+
+    def __mul__(self, other: Expr | Number) -> Expr:
+        return Mul(self, as_expr(other))
+
+    def __rmul__(self, other: Number) -> Expr:
+        return Mul(as_expr(other), self)
+
+    def __truediv__(self, other: Expr | Number) -> Expr:
+        return Div(self, as_expr(other))
+
+    def __rtruediv__(self, other: Number) -> Expr:
+        return Div(as_expr(other), self)
+
+    def __pow__(self, other: Expr | Number) -> Expr:
+        return Pow(self, as_expr(other))
+
+    def __neg__(self) -> Expr:
+        return Neg(self)
+
+    def __str__(self) -> str:
+        from .printing import to_text
+
+        return to_text(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Const(Expr):
+    """An exact rational constant."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Pi(Expr):
+    """The constant pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class Var(Expr):
+    """A named quantity: `t`, `v`, a score name, or a parameter."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neg(Expr):
+    """-operand."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Expr):
+    """left + right."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Sub(Expr):
+    """left - right."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Mul(Expr):
+    """left * right."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Div(Expr):
+    """left / right."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Pow(Expr):
+    """base ** exponent."""
+
+    base: Expr
+    exponent: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """A smooth function or `abs` of one argument; `name` is one of `UNARY`."""
+
+    name: str
+    argument: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Max(Expr):
+    """The larger of two values."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Min(Expr):
+    """The smaller of two values."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Clip(Expr):
+    """min(max(value, low), high), which is what clip(value, low, high) writes."""
+
+    value: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Where(Expr):
+    """`yes` where `left comparison right` holds, else `no`."""
+
+    comparison: str
+    left: Expr
+    right: Expr
+    yes: Expr
+    no: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class SumOther(Expr):
+    """The sum of `body` over the classes k != y, with `fk`, `qk` (and `wk`) read at k."""
+
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class MaxOther(Expr):
+    """The maximum of `body` over the classes k != y, with `fk`, `qk` (and `wk`) read at k."""
+
+    body: Expr
+
+
+def as_expr(value: Expr | Number) -> Expr:
+    """`value` itself when it is a tree, else its exact constant."""
+    return value if isinstance(value, Expr) else Const(exact(value))
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The sub-trees directly below `expr`, in order."""
+    if isinstance(expr, (Const, Pi, Var)):
+        return ()
+    return tuple(part for part in (getattr(expr, f.name) for f in fields(expr)) if isinstance(part, Expr))  # type: ignore[arg-type]
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node of the tree, parents before children."""
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(children(node)))
+
+
+def names(expr: Expr) -> frozenset[str]:
+    """The names that occur in the tree."""
+    return frozenset(node.name for node in walk(expr) if isinstance(node, Var))
+
+
+def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The same tree with `change` applied to every node, children first."""
+    parts = {f.name: getattr(expr, f.name) for f in fields(expr)}  # type: ignore[arg-type]
+    new = {name: rebuild(part, change) if isinstance(part, Expr) else part for name, part in parts.items()}
+    return change(type(expr)(**new) if any(new[name] is not parts[name] for name in new) else expr)
+
+
+def substitute(expr: Expr, values: Mapping[str, Expr | Number]) -> Expr:
+    """The tree with every name in `values` replaced.
+
+    >>> str(substitute(Var("t") + 1, {"t": -Var("t")}))
+    '-t + 1'
+    """
+    table = {name: as_expr(value) for name, value in values.items()}
+    return rebuild(expr, lambda node: table.get(node.name, node) if isinstance(node, Var) else node)

@@ -1,0 +1,35 @@
+"""One door for every kind of loss: `prove`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from .binary import prove_binary
+from .expression import Number, exact
+from .losses import Loss
+from .verdict import Verdict
+
+
+def prove(
+    loss: Loss,
+    *,
+    classes: int | None = None,
+    threshold: Number = Fraction(1, 2),
+    boxes: int = 20_000,
+    seconds: float = 60.0,
+) -> Verdict:
+    """Prove or refute that a loss is Fisher consistent.
+
+    Binary losses (`classes` None or 2 with a binary formula): for every eta = P(Y = +1 | x) other
+    than `threshold`, the infimum of the conditional risk over wrong scores, ties included, must be
+    above its infimum. The search ends UNDECIDED after `boxes` boxes or `seconds` seconds.
+
+    >>> from theory import catalogue
+    >>> prove(catalogue.get("perceptron")).witness["score"]
+    '0'
+    """
+    if boxes < 1 or not seconds > 0:
+        raise ValueError(f"budget boxes={boxes}, seconds={seconds} must be positive")
+    if classes is not None and classes != 2:
+        raise ValueError(f"classes={classes}: only binary losses can be proved so far; leave classes out")
+    return prove_binary(loss, threshold=exact(threshold), boxes=boxes, seconds=seconds)
