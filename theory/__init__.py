@@ -8,12 +8,12 @@ from .losses import Domain as Domain
 from .losses import Loss as Loss
 from .losses import from_formula as from_formula
 from .losses import from_pair as from_pair
+from .prover import prove as prove
 from .risk import BinaryMinimiser as BinaryMinimiser
 from .risk import binary_minimiser as binary_minimiser
 from .risk import conditional_risk as conditional_risk
 from .risk import multiclass_minimiser as multiclass_minimiser
 from .risk import psi as psi
-from .prover import prove as prove
 from .verdict import Status as Status
 from .verdict import Tier as Tier
 from .verdict import Verdict as Verdict

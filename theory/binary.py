@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from flint import ctx
 
 from .checker import FORMAT, PRECISION, VERSION, Box, Problem, check
-from .expression import Expr, Var, Where, differentiate, simplify, substitute, walk
+from .expression import Expr, Where, differentiate, simplify, substitute, walk
 from .expression.enclosure import enclose
 from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
 from .expression.nodes import Const, Max, Min
@@ -47,11 +48,11 @@ class Budget:
             raise OutOfBudget
 
 
-class OutOfBudget(Exception):  # noqa: N818 - a signal inside the search
+class OutOfBudget(Exception):
     """The search has spent its boxes or seconds."""
 
 
-class _Failed(Exception):  # noqa: N818 - a signal inside the search
+class _Failed(Exception):
     """A cover could not be completed."""
 
 
@@ -74,9 +75,13 @@ def prove_binary(loss: Loss, *, threshold: Fraction = _HALF, boxes: int = 20_000
                 return _refuted(loss, threshold, *refuted)
             covers = [_cover_side(side, budget) for side in sides]
         except OutOfBudget:
-            return _undecided(loss, f"out of budget after {budget.spent} boxes; raise boxes={boxes} or seconds={seconds:g}")
+            return _undecided(
+                loss, f"out of budget after {budget.spent} boxes; raise boxes={boxes} or seconds={seconds:g}"
+            )
         except _Failed as failure:
-            seen = f"floats show no gap near eta = {_near(failures)}" if any(failures) else "floats show a gap everywhere"
+            seen = (
+                f"floats show no gap near eta = {_near(failures)}" if any(failures) else "floats show a gap everywhere"
+            )
             return _undecided(loss, f"{seen}, but neither a proof nor a counterexample closes: {failure}")
     certificate = _header(loss, threshold, "consistent") | {"sides": [cover for cover, _ in covers]}
     if not (result := check(certificate)).valid:
@@ -102,10 +107,14 @@ def _problem(loss: Loss, threshold: Fraction) -> Problem:
 def check_real(loss: Loss) -> None:
     """ValueError when a binary loss is not a number somewhere on a float grid of its domain."""
     limit = 100.0 if loss.domain.bound is None else float(loss.domain.bound)
-    grid = np.concatenate([np.linspace(-limit, limit, 401), np.geomspace(1e-6, limit, 100), -np.geomspace(1e-6, limit, 100)])
+    grid = np.concatenate(
+        [np.linspace(-limit, limit, 401), np.geomspace(1e-6, limit, 100), -np.geomspace(1e-6, limit, 100)]
+    )
     for values in (loss.phi_plus(grid), loss.phi_minus(grid)):
         if (bad := np.isnan(values)).any():
-            raise ValueError(f"loss {loss.name!r} is not a real number at score {grid[bad][0]:g}; a loss must be real on its domain")
+            raise ValueError(
+                f"loss {loss.name!r} is not a real number at score {grid[bad][0]:g}; a loss must be real on its domain"
+            )
 
 
 def _header(loss: Loss, threshold: Fraction, claim: str) -> dict[str, Any]:
@@ -193,7 +202,9 @@ def _etas(threshold: Fraction) -> list[Fraction]:
     return sorted({*near, *(threshold + span * Fraction(k, 20) for k in range(1, 21))})
 
 
-def _float_gap(problem: Problem, etas: list[Fraction]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _float_gap(
+    problem: Problem, etas: list[Fraction]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Wrong score, gap of the wrong side over the correct one, and scale, per eta (threshold moved to 1/2)."""
     loss = _view(problem)
     found = binary_minimiser(loss, [float(eta) for eta in etas], threshold=float(problem.threshold))
@@ -201,11 +212,13 @@ def _float_gap(problem: Problem, etas: list[Fraction]) -> tuple[np.ndarray[Any, 
 
 
 def _float_failures(problem: Problem) -> list[Fraction]:
-    """The etas at which floats, or the limit at the far wrong end, show no gap between wrong and correct scores."""
+    """The etas at which floats, or the limit at the far wrong end, show no gap below the correct scores."""
     etas = _etas(problem.threshold)
     _, gap, scale = _float_gap(problem, etas)
     far = np.array([_far_limit(problem, eta) for eta in etas])
-    right = binary_minimiser(_view(problem), [float(eta) for eta in etas], threshold=float(problem.threshold)).right_value
+    right = binary_minimiser(
+        _view(problem), [float(eta) for eta in etas], threshold=float(problem.threshold)
+    ).right_value
     lost = np.minimum(gap, far - right) <= 64 * np.finfo(float).eps * scale
     return [eta for eta, bad in zip(etas, lost, strict=True) if bad]
 
@@ -233,14 +246,16 @@ def _near(failures: list[list[Fraction]]) -> str:
 def _refute_sides(
     sides: list[Problem], failures: list[list[Fraction]], budget: Budget
 ) -> tuple[str, dict[str, Any], Fraction, Fraction | float, float] | None:
-    """The first certified counterexample; failures that floats see only next to the threshold may be noise, so few are tried."""
+    """The first certified counterexample on either side of the threshold."""
     for name, side, etas in zip(("above", "below"), sides, failures, strict=False):
         if etas and (found := _refute(side, etas, budget)) is not None:
             return name, *found
     return None
 
 
-def _refute(problem: Problem, etas: list[Fraction], budget: Budget) -> tuple[dict[str, Any], Fraction, Fraction | float, float] | None:
+def _refute(
+    problem: Problem, etas: list[Fraction], budget: Budget
+) -> tuple[dict[str, Any], Fraction, Fraction | float, float] | None:
     """A certified counterexample: certificate entries, eta, wrong score, gap; None when none was certified."""
     for eta in _witness_order(problem, etas):
         wrong_v, gap, _ = _float_gap(problem, [eta])
@@ -254,7 +269,7 @@ def _refute(problem: Problem, etas: list[Fraction], budget: Budget) -> tuple[dic
 
 
 def _witness_order(problem: Problem, etas: list[Fraction]) -> list[Fraction]:
-    """Posteriors to try: the clearest failures first; among exact ties, short fractions well inside the range of failures."""
+    """Posteriors to try: the clearest failures first; among ties, short fractions well inside the failing range."""
     _, gap, _ = _float_gap(problem, etas)
     if gap.min() < -1e-7:  # larger than one step of the float grid above 0
         best = [etas[i] for i in np.argsort(gap)]
@@ -279,7 +294,9 @@ def _round_scores(v: float, limit: Fraction | float) -> Iterator[Fraction | floa
     yield -limit
 
 
-def _cover_right(problem: Problem, eta: Fraction, wrong: Fraction | float, gap: float, budget: Budget) -> dict[str, Any]:
+def _cover_right(
+    problem: Problem, eta: Fraction, wrong: Fraction | float, gap: float, budget: Budget
+) -> dict[str, Any]:
     """Boxes over the correct scores, each with a rule that keeps its risk at or above the wrong score's."""
     target = Fraction(gap).limit_denominator(10**6) if gap > 1e-9 else _ZERO
 
@@ -298,14 +315,25 @@ def _cover_right(problem: Problem, eta: Fraction, wrong: Fraction | float, gap: 
 
 
 def _refuted(
-    loss: Loss, threshold: Fraction, side: str, entries: dict[str, Any], eta: Fraction, wrong: Fraction | float, gap: float
+    loss: Loss,
+    threshold: Fraction,
+    side: str,
+    entries: dict[str, Any],
+    eta: Fraction,
+    wrong: Fraction | float,
+    gap: float,
 ) -> Verdict:
     certificate = _header(loss, threshold, "inconsistent") | {"side": side} | entries
     if not (result := check(certificate)).valid:
         return _undecided(loss, f"the certificate was refused: {result.reason}")
     if side == "below":
         eta, wrong = 1 - eta, -wrong
-    witness = {"eta": str(eta), "p": [str(eta), str(1 - eta)], "score": _text(wrong), "at": "limit" if isinstance(wrong, float) else "attained"}
+    witness = {
+        "eta": str(eta),
+        "p": [str(eta), str(1 - eta)],
+        "score": _text(wrong),
+        "at": "limit" if isinstance(wrong, float) else "attained",
+    }
     scope = f"refuted at eta = {eta}: the wrong score {_text(wrong)} is optimal; scores in {loss.domain}"
     return Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, gap, "at the witness", witness, certificate)
 
@@ -315,7 +343,9 @@ def _refuted(
 
 def _cover_side(problem: Problem, budget: Budget) -> tuple[dict[str, Any], Fraction | None]:
     """Cells over eta and boxes over the wrong scores; and the certified gap away from the threshold."""
-    floor = _cover(problem, _starting_boxes(problem, right=True), lambda box: {} if _try_floor(problem, box) else None, budget)
+    floor = _cover(
+        problem, _starting_boxes(problem, right=True), lambda box: {} if _try_floor(problem, box) else None, budget
+    )
     first = problem.threshold + (1 - problem.threshold) * GAP_THETA
     near = _near_cell(problem, (problem.threshold, first), budget)
     try:
@@ -348,12 +378,16 @@ def _near_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget
     candidates = _candidates(problem, [cell[0] + (cell[1] - cell[0]) * Fraction(k, 4) for k in (1, 4)])
 
     def rule(box: Box) -> dict[str, Any] | None:
-        tests: list[tuple[dict[str, Any], Callable[[], bool]]] = [
-            ({"rule": "tie"}, lambda: problem.tie(box)),
-            ({"rule": "reflect"}, lambda: bool(problem.reflect(box) > 0)),
-            *(({"rule": "candidate", "at": str(at)}, lambda at=at: bool(problem.candidate(cell, box, at) > 0)) for at in candidates),  # type: ignore[misc]
-        ]
-        return _first(tests)
+        def wins(at: Fraction) -> bool:
+            return bool(problem.candidate(cell, box, at) > 0)
+
+        return _first(
+            [
+                ({"rule": "tie"}, lambda: problem.tie(box)),
+                ({"rule": "reflect"}, lambda: bool(problem.reflect(box) > 0)),
+                *(({"rule": "candidate", "at": str(at)}, partial(wins, at)) for at in candidates),
+            ]
+        )
 
     if problem.phi is None and not problem.jumps and cell[0] == problem.threshold:
         slid = _slide_chain(problem, cell, budget)
@@ -375,7 +409,7 @@ def _slide_chain(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budg
         if not -problem.limit <= start:
             break
         budget.spend()
-        if _first([({"rule": "slide"}, lambda box=(start, end): problem.slide(cell, box))]) is None:  # type: ignore[misc]
+        if _first([({"rule": "slide"}, partial(problem.slide, cell, (start, end)))]) is None:
             break
         chain.insert(0, {"v": [str(start), str(end)], "rule": "slide"})
         end = start
@@ -392,7 +426,9 @@ def _first(tests: Iterable[tuple[dict[str, Any], Callable[[], bool]]]) -> dict[s
     return None
 
 
-def _far_cells(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget, depth: int) -> Iterator[dict[str, Any]]:
+def _far_cells(
+    problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget, depth: int
+) -> Iterator[dict[str, Any]]:
     """Cells with one candidate each and a certified gap; a cell that fails is halved."""
     try:
         yield _far_cell(problem, cell, budget)
@@ -440,7 +476,11 @@ def _starting_boxes(problem: Problem, right: bool) -> list[Box]:
     """A tiling of one side of 0 whose ends include the breakpoints."""
     limit = problem.limit
     sign = 1 if right else -1
-    ends = {sign * end for end in _GRID if end < limit} | {x for x in breakpoints(problem) if 0 < sign * x < limit} | {_ZERO}
+    ends = (
+        {sign * end for end in _GRID if end < limit}
+        | {x for x in breakpoints(problem) if 0 < sign * x < limit}
+        | {_ZERO}
+    )
     tiles: list[Fraction | float] = sorted([*ends, sign * limit])
     return list(pairwise(tiles))
 
@@ -474,9 +514,13 @@ def _middle(box: Box) -> Fraction:
     return 4 * finite if finite != 0 else Fraction(1 if high > 0 else -1)
 
 
-def _with_points(entries: list[dict[str, Any]], rule: Callable[[Fraction], dict[str, Any] | None]) -> list[dict[str, Any]]:
+def _with_points(
+    entries: list[dict[str, Any]], rule: Callable[[Fraction], dict[str, Any] | None]
+) -> list[dict[str, Any]]:
     """The boxes with their finite ends as points in between, where no box's rule covers the end itself."""
-    done = {entry["v"][1] for entry in entries if entry["rule"] == "tie"} | {entry["v"][0] for entry in entries if entry["rule"] == "rise"}
+    done = {entry["v"][1] for entry in entries if entry["rule"] == "tie"} | {
+        entry["v"][0] for entry in entries if entry["rule"] == "rise"
+    }
     out: list[dict[str, Any]] = []
     for text in dict.fromkeys(end for entry in entries for end in entry["v"]):
         if text in done or text in ("inf", "-inf"):
@@ -490,6 +534,3 @@ def _with_points(entries: list[dict[str, Any]], rule: Callable[[Fraction], dict[
 
 def _text(value: Fraction | float) -> str:
     return str(value)
-
-
-__all__ = ["INF", "Budget", "check_real", "prove_binary"]

@@ -59,7 +59,7 @@ class CertificateError(ValueError):
     """A certificate that cannot be read: not JSON, another version, a missing or malformed entry."""
 
 
-class Refused(Exception):  # noqa: N818 - a verdict of the checker, not an error of the caller
+class Refused(Exception):
     """The claim of a readable certificate does not follow from it."""
 
 
@@ -231,7 +231,9 @@ def load(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise CertificateError(f"certificate {file.name!r} has {file.stat().st_size} bytes; at most {MAX_BYTES} are read")
+            raise CertificateError(
+                f"certificate {file.name!r} has {file.stat().st_size} bytes; at most {MAX_BYTES} are read"
+            )
         data = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CertificateError(f"certificate {str(path)!r} cannot be read: {error.strerror}") from None
@@ -323,7 +325,7 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
 
 
 def _boxes(data: Any, low: Fraction | float, high: Fraction | float, jumps: bool) -> list[tuple[dict[str, Any], Box]]:
-    """The boxes of a cover of [low, high], which they must tile in order (with single points where the tree may jump)."""
+    """The boxes of a cover of [low, high], which they must tile in order (and cover the ends, where trees may jump)."""
     entries = _get(data, "boxes", list)
     if len(entries) > MAX_BOXES:
         raise CertificateError(f"certificate has more than {MAX_BOXES} boxes in one cover")
@@ -333,7 +335,9 @@ def _boxes(data: Any, low: Fraction | float, high: Fraction | float, jumps: bool
     ends = [low, *(box[1] for box in tiles)]
     if [box[0] for box in tiles] != ends[:-1] or ends[-1] != high or any(a >= b for a, b in pairwise(ends)):
         raise Refused(f"the boxes do not tile the scores from {low} to {high}")
-    whole = {box[1] for entry, box in boxes if entry.get("rule") in ("tie",)} | {box[0] for entry, box in boxes if entry.get("rule") == "rise"}
+    whole = {box[1] for entry, box in boxes if entry.get("rule") in ("tie",)} | {
+        box[0] for entry, box in boxes if entry.get("rule") == "rise"
+    }
     missing = {end for end in ends if isinstance(end, Fraction)} - points - whole
     if jumps and missing:
         raise Refused(f"the loss may jump, and the score {min(missing)} is not covered as a point")
@@ -370,7 +374,9 @@ def _check_side(side: Any, problem: Problem) -> int:
     return count
 
 
-def _check_wrong_box(problem: Problem, entry: dict[str, Any], eta: tuple[Any, Any], box: Box, gap: Fraction | None) -> None:
+def _check_wrong_box(
+    problem: Problem, entry: dict[str, Any], eta: tuple[Any, Any], box: Box, gap: Fraction | None
+) -> None:
     rule = entry.get("rule")
     good = False
     if rule == "candidate":
@@ -413,4 +419,3 @@ def _check_inconsistent(data: Mapping[str, Any], problem: Problem) -> int:
 
 def _show(pair: tuple[Any, Any]) -> str:
     return f"[{pair[0]}, {pair[1]}]"
-

@@ -94,7 +94,9 @@ class Loss:
     def __post_init__(self) -> None:
         if self.binary is None and self.pair is None and self.multiclass is None:
             raise ValueError(f"loss {self.name!r} must have at least one formula")
-        reserved = (BINARY_NAMES if self.binary is not None else frozenset()) | (PAIR_NAMES if self.pair is not None else frozenset())
+        reserved = (BINARY_NAMES if self.binary is not None else frozenset()) | (
+            PAIR_NAMES if self.pair is not None else frozenset()
+        )
         reserved |= (SCORE_NAMES | OTHER_NAMES) if self.multiclass is not None else frozenset()
         if clash := reserved & self.parameters.keys():
             raise ValueError(f"parameter {min(clash)!r} has the name of a quantity of the formula; choose another name")
@@ -170,7 +172,9 @@ class Loss:
         vectors = {k: np.array([float(x) for x in v]) for k, v in self.parameters.items() if isinstance(v, tuple)}
         for name, vector in vectors.items():
             if len(vector) != array.shape[-1]:
-                raise ValueError(f"parameter {name!r} has {len(vector)} entries; it must have one per class, {array.shape[-1]}")
+                raise ValueError(
+                    f"parameter {name!r} has {len(vector)} entries; it must have one per class, {array.shape[-1]}"
+                )
         return evaluate_scores(self.score_tree, array, {}, vectors)
 
     # -- algebra --------------------------------------------------------------------------------
@@ -181,7 +185,11 @@ class Loss:
         if self.domain != other.domain:
             raise ValueError(f"domains {self.domain} and {other.domain} must be equal for losses to be added")
         left, right = self, other
-        clash = [name for name in left.parameters if name in right.parameters and left.parameters[name] != right.parameters[name]]
+        clash = [
+            name
+            for name in left.parameters
+            if name in right.parameters and left.parameters[name] != right.parameters[name]
+        ]
         if clash:
             left, right = left._inline(clash), right._inline(clash)
         pair = None
@@ -191,7 +199,9 @@ class Loss:
             name=f"{self.name} + {other.name}",
             binary=None if left.binary is None or right.binary is None else left.binary + right.binary,
             pair=pair,
-            multiclass=None if left.multiclass is None or right.multiclass is None else left.multiclass + right.multiclass,
+            multiclass=None
+            if left.multiclass is None or right.multiclass is None
+            else left.multiclass + right.multiclass,
             parameters={**left.parameters, **right.parameters},
             domain=self.domain,
         )
@@ -271,7 +281,9 @@ def from_formula(
     domain = Domain.parse(domain) if isinstance(domain, str) else domain
     if classes is None:
         _refuse_vectors(values)
-        return Loss(name or formula, binary=parse(formula, BINARY_NAMES, frozenset(values)), parameters=values, domain=domain)
+        return Loss(
+            name or formula, binary=parse(formula, BINARY_NAMES, frozenset(values)), parameters=values, domain=domain
+        )
     if classes < 2:
         raise ValueError(f"classes={classes} must be at least 2")
     for key, value in values.items():

@@ -123,7 +123,9 @@ def _minimise(loss: Loss, etas: Array, points: Array) -> tuple[Array, Array]:
     # the open ends of a side are approached, never crossed
     plus, minus = loss.phi_plus(points), loss.phi_minus(points)
     chunk = max(1, 4_000_000 // points.size)
-    column = np.concatenate([_risk(etas[i : i + chunk, None], plus, minus).argmin(1) for i in range(0, etas.size, chunk)])
+    column = np.concatenate(
+        [_risk(etas[i : i + chunk, None], plus, minus).argmin(1) for i in range(0, etas.size, chunk)]
+    )
     left = points[np.maximum(column - 1, 0)]
     right = points[np.minimum(column + 1, points.size - 1)]
     best_v = points[column]
@@ -196,7 +198,11 @@ def multiclass_minimiser(loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 
     rng = np.random.default_rng(seed)
     with np.errstate(divide="ignore"):
         logs = np.log(np.maximum(posterior, 1e-12))
-    begin = [np.zeros((rows, classes)), logs - logs.mean(-1, keepdims=True), 4.0 * (posterior == posterior.max(-1, keepdims=True))]
+    begin = [
+        np.zeros((rows, classes)),
+        logs - logs.mean(-1, keepdims=True),
+        4.0 * (posterior == posterior.max(-1, keepdims=True)),
+    ]
     begin += [rng.normal(scale=2.0, size=(rows, classes)) for _ in range(max(0, starts - len(begin)))]
     scores = np.clip(_project(loss, np.stack(begin, axis=1)), -limit, limit)
     weights = posterior[:, None, :]

@@ -98,5 +98,3 @@ def _outer(function: str, u: Expr) -> Expr:
         case "abs":
             return Where(">=", u, ZERO, ONE, Const(Fraction(-1)))
     raise TypeError(f"function {function!r} has no derivative rule")
-
-

@@ -90,7 +90,10 @@ class Interval:
     @classmethod
     def between(cls, low: Fraction | float, high: Fraction | float) -> Interval:
         """[low, high] with rational ends; floats only as -inf and inf."""
-        ends = [fmpq(e.numerator, e.denominator) if isinstance(e, Fraction) else (INF if e > 0 else NEG_INF) for e in (low, high)]
+        ends = [
+            fmpq(e.numerator, e.denominator) if isinstance(e, Fraction) else (INF if e > 0 else NEG_INF)
+            for e in (low, high)
+        ]
         return cls(*ends)
 
     def __repr__(self) -> str:
@@ -128,7 +131,9 @@ class Interval:
         if self.lo == self.hi or other.lo == other.hi:
             self._check_limit_product(other)
         pairs = ((self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi))
-        return Interval(_least([_product(x, y, _down) for x, y in pairs]), _greatest([_product(x, y, _up) for x, y in pairs]))
+        return Interval(
+            _least([_product(x, y, _down) for x, y in pairs]), _greatest([_product(x, y, _up) for x, y in pairs])
+        )
 
     def _check_limit_product(self, other: Interval) -> None:
         for one, two in ((self, other), (other, self)):
@@ -217,7 +222,9 @@ def _whole_power(end: End, n: int, rounding: Callable[[End], End]) -> End:
     return rounding(end**n)
 
 
-def _apply(function: Callable[[End], End], end: End, at_minus: End, at_plus: End, rounding: Callable[[End], End]) -> End:
+def _apply(
+    function: Callable[[End], End], end: End, at_minus: End, at_plus: End, rounding: Callable[[End], End]
+) -> End:
     if not _finite(end):
         return at_plus if end > 0 else at_minus
     return rounding(function(end))
@@ -257,16 +264,12 @@ def _sqrt(end: End) -> End:
     return arb(end).sqrt()
 
 
-
-
-
-
-
-
 def _log_interval(x: Interval) -> Interval:
     if not x.lo >= 0 or not x.hi > 0:
         raise Undefined("log of a number that may be negative or 0")
-    return Interval(NEG_INF if x.lo == 0 else _apply(_log, x.lo, NEG_INF, INF, _down), _apply(_log, x.hi, NEG_INF, INF, _up))
+    return Interval(
+        NEG_INF if x.lo == 0 else _apply(_log, x.lo, NEG_INF, INF, _down), _apply(_log, x.hi, NEG_INF, INF, _up)
+    )
 
 
 def _log1p_interval(x: Interval) -> Interval:

@@ -31,6 +31,7 @@ from .nodes import (
     SumOther,
     Var,
     Where,
+    children,
     exact,
 )
 
@@ -152,10 +153,13 @@ class _Reader:
         if name in SCORE_NAMES | OTHER_NAMES and "fy" not in self.names:
             raise self.error(node, f"name {name!r} belongs to multiclass formulas; give the number of classes")
         if name in BINARY_NAMES | PAIR_NAMES:
-            raise self.error(node, f"name {name!r} is not known here; this kind of formula is written in {_list(self.names)}")
+            raise self.error(
+                node, f"name {name!r} is not known here; this kind of formula is written in {_list(self.names)}"
+            )
         raise self.error(
             node,
-            f"unknown name {name!r}{_suggest(name, [*allowed, *FUNCTIONS])}; known are {_list(allowed)}, and a parameter needs a value",
+            f"unknown name {name!r}{_suggest(name, [*allowed, *FUNCTIONS])}; known are {_list(allowed)}, "
+            "and a parameter needs a value",
         )
 
     def check_exponent(self, node: ast.expr, exponent: Expr) -> None:
@@ -214,25 +218,27 @@ class _Reader:
 
 
 def _constant_value(expr: Expr) -> Fraction | None:
-    """The value of a tree of literals, or None where it has names; a tower of powers is refused by size."""
+    """The value of a tree of literals, or None where it has names; a tower of powers counts as too large."""
+    if isinstance(expr, Const):
+        return expr.value
+    if isinstance(expr, Neg):
+        inner = _constant_value(expr.operand)
+        return None if inner is None else -inner
+    parts = [_constant_value(part) for part in children(expr)]
+    if not isinstance(expr, (Pow, Add, Sub, Mul, Div)) or parts[0] is None or parts[1] is None:
+        return None
+    left, right = parts[0], parts[1]
     match expr:
-        case Const(value):
-            return value
-        case Neg(operand):
-            value = _constant_value(operand)
-            return None if value is None else -value
-        case Pow(base, exponent):
-            low, high = _constant_value(base), _constant_value(exponent)
-            if low is None or high is None:
-                return None
-            return Fraction(0) if low == 0 else Fraction(MAX_EXPONENT + 1) if abs(low) != 1 and high > 6 else Fraction(1)
-        case Add(left, right) | Sub(left, right) | Mul(left, right) | Div(left, right):
-            low, high = _constant_value(left), _constant_value(right)
-            if low is None or high is None or (isinstance(expr, Div) and high == 0):
-                return None
-            operation = {Add: Fraction.__add__, Sub: Fraction.__sub__, Mul: Fraction.__mul__, Div: Fraction.__truediv__}
-            return operation[type(expr)](low, high)
-    return None
+        case Pow():
+            return Fraction(MAX_EXPONENT + 1) if abs(left) > 1 and right > 6 else Fraction(1)
+        case Add():
+            return left + right
+        case Sub():
+            return left - right
+        case Mul():
+            return left * right
+        case Div():
+            return left / right if right != 0 else None
 
 
 def _suggest(name: str, known: list[str]) -> str:

@@ -117,18 +117,18 @@ def _stable(node: Expr) -> Expr:
             return Sub(Var("fy"), Var("lse"))
         case Call("log", Var("qk")):
             return Sub(Var("fk"), Var("lse"))
-        case Call("log", argument) if (u := _one_plus_exp(argument)) is not None:
-            return Call("softplus", u)
-        case Div(Call("exp", v), below) if (u := _one_plus_exp(below)) == v and u is not None:
-            return Call("sigmoid", u)
-        case Div(above, below) if (u := _one_plus_exp(below)) is not None:
-            return _fold(Mul(above, Call("sigmoid", _fold(Neg(u)))))
-        case Div(above, Pow(base, exponent)) if (u := _one_plus_exp(base)) is not None:
-            return _fold(Mul(above, Pow(Call("sigmoid", _fold(Neg(u))), exponent)))
+        case Call("log", argument) if (inner := _one_plus_exp(argument)) is not None:
+            return Call("softplus", inner)
+        case Div(Call("exp", v), below) if _one_plus_exp(below) == v:
+            return Call("sigmoid", v)
+        case Div(above, below) if (inner := _one_plus_exp(below)) is not None:
+            return _fold(Mul(above, Call("sigmoid", _fold(Neg(inner)))))
+        case Div(above, Pow(base, exponent)) if (inner := _one_plus_exp(base)) is not None:
+            return _fold(Mul(above, Pow(Call("sigmoid", _fold(Neg(inner))), exponent)))
         case Div(above, Pow(Call("sigmoid", u), exponent)):
             return _fold(Mul(above, Pow(Call("sigmoid", u), _fold(Neg(exponent)))))
-        case Pow(base, exponent) if (u := _one_plus_exp(base)) is not None:
-            return Pow(Call("sigmoid", _fold(Neg(u))), _fold(Neg(exponent)))
+        case Pow(base, exponent) if (inner := _one_plus_exp(base)) is not None:
+            return Pow(Call("sigmoid", _fold(Neg(inner))), _fold(Neg(exponent)))
         case Call("tanh", Neg(u)):
             return Neg(Call("tanh", u))
         case Call("atan", Neg(u)):
