@@ -22,7 +22,7 @@ from .expression import Expr, Where, differentiate, simplify, substitute, walk
 from .expression.enclosure import enclose
 from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
 from .expression.nodes import Const, Max, Min
-from .losses import Loss
+from .losses import Domain, Loss
 from .risk import binary_minimiser
 from .verdict import Status, Tier, Verdict
 
@@ -101,7 +101,19 @@ def _problem(loss: Loss, threshold: Fraction) -> Problem:
         raise ValueError(f"threshold={threshold} must lie strictly between 0 and 1")
     plus, minus = loss.pair_trees
     check_real(loss)
-    return Problem(plus, minus, loss.margin_tree, threshold, loss.domain.bound)
+    problem = Problem(plus, minus, threshold, loss.domain.bound)
+    for score in {_ZERO, *breakpoints(problem)}:
+        for tree in (plus, minus):
+            try:
+                found = enclose(tree, {"v": Interval.point(score)}).range
+            except Undefined:
+                found = Interval(NEG_INF, INF)
+            if not (found.lo > NEG_INF and found.hi < INF) and abs(score) <= problem.limit:
+                raise ValueError(f"loss {loss.name!r} is not a real number at score {score}; {_REAL}")
+    return problem
+
+
+_REAL = "a loss must be real on its whole domain"
 
 
 def check_real(loss: Loss) -> None:
@@ -112,9 +124,7 @@ def check_real(loss: Loss) -> None:
     )
     for values in (loss.phi_plus(grid), loss.phi_minus(grid)):
         if (bad := np.isnan(values)).any():
-            raise ValueError(
-                f"loss {loss.name!r} is not a real number at score {grid[bad][0]:g}; a loss must be real on its domain"
-            )
+            raise ValueError(f"loss {loss.name!r} is not a real number at score {grid[bad][0]:g}; {_REAL}")
 
 
 def _header(loss: Loss, threshold: Fraction, claim: str) -> dict[str, Any]:
@@ -190,8 +200,6 @@ def _add_root(found: set[Fraction], tree: Expr) -> None:
 
 def _view(problem: Problem) -> Loss:
     """The problem's own pair as a loss, for the float search."""
-    from .losses import Domain
-
     domain = Domain() if problem.bound is None else Domain("bounded", problem.bound)
     return Loss("search", pair=(problem.plus, problem.minus), domain=domain)
 
@@ -379,7 +387,7 @@ def _near_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget
 
     def rule(box: Box) -> dict[str, Any] | None:
         def wins(at: Fraction) -> bool:
-            return bool(problem.candidate(cell, box, at) > 0)
+            return problem.candidate(cell, box, at)
 
         return _first(
             [
@@ -451,12 +459,12 @@ def _far_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget)
 
     def rule(box: Box) -> dict[str, Any] | None:
         try:
-            found = problem.candidate(cell, box, at)
+            found = [problem.lead(eta, box, at) for eta in cell]
         except Undefined:
             return None
-        if not found >= target or target <= 0:
+        if target <= 0 or not all(lead >= target for lead in found):
             return None
-        gaps.append(found)
+        gaps.extend(found)
         return {"rule": "candidate", "at": str(at)}
 
     entries = _cover(problem, _starting_boxes(problem, right=False), rule, budget, depth=10)

@@ -6,18 +6,20 @@ JSON object; nothing in it is believed before it is verified here.
 The setting is binary. plus(v), minus(v) are the losses of the score v for y = +1 and y = -1,
 eta = P(Y = +1 | x), a the threshold (1/2 for the Bayes rule), C_eta = eta plus + (1 - eta) minus.
 For eta > a the scores v <= 0 are wrong, ties included. Only eta > a is treated; eta < a is the same
-question for the mirrored pair minus(-v), plus(-v) with threshold 1 - a. For phi(t) with a = 1/2 the
-mirrored pair is the pair itself.
+question for the mirrored pair minus(-v), plus(-v) with threshold 1 - a. Where a plus(v) = (1 - a) minus(-v),
+as for every phi(t) with a = 1/2, write phi = plus: C_eta is proportional to r phi(v) + phi(-v) with r > 1
+exactly for eta > a, and the mirrored question is the same one.
 
 Claim `consistent`: inf of C_eta over wrong v is above inf of C_eta, for every eta in (a, 1], and C_eta
 is bounded below. Cells of eta cover [a, 1]; in each, boxes cover the wrong scores. C_eta is linear in eta,
 so what holds at both ends of a cell holds inside. A box is discharged by one of the rules
 
-  candidate  C(v) - C(at) >= gap > 0 on the box at both ends of the cell;
-  reflect    phi(-t) - phi(t) >= d > 0 for all -t in the box (then C(-t) - C(t) = (2 eta - 1)(phi(-t) - phi(t)));
+  candidate  C(v) - C(at) >= gap > 0 on the box at both ends of the cell (without a stated gap, >= 0 is enough at
+             eta = a, which is not claimed);
+  reflect    phi(-t) - phi(t) >= d > 0 for all -t in the box: then C(-t) - C(t) >= (eta - (1 - eta) a / (1 - a)) d;
   tie        the box is [-r, 0]: phi continuous, phi(-t) - phi(t) >= k t with k > 0, phi'(0+) < 0, phi'(0+) <= phi'(0-):
-             points left of 0 lose to their reflections and C falls to the right of 0, its right slope
-             eta phi'(0+) - (1 - eta) phi'(0-) <= (2 eta - 1) phi'(0+) being negative;
+             points left of 0 lose to their reflections, and C falls to the right of 0, its right slope
+             being at most a positive multiple of phi'(0+);
   slide      a chain of boxes up to 0 on which C_a falls weakly and C at the cell's upper end falls strictly
              (both trees without `where`, hence continuous), and so to the right of 0.
 
@@ -31,7 +33,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -45,12 +47,13 @@ from .expression.calculus import differentiate
 from .expression.enclosure import bound, enclose
 from .expression.interval import INF, NEG_INF, End, Interval, Undefined
 from .expression.nodes import Const, Expr, Var, Where, substitute, walk
+from .expression.normal import normal_form, same_function
 from .expression.parse import BINARY_NAMES, PAIR_NAMES, parse
 from .expression.rewrite import simplify, stabilise
 
 FORMAT, VERSION, PRECISION = "avgmargin certificate", 1, 80
 MAX_BYTES, MAX_BOXES = 32_000_000, 500_000
-_HALF, _ZERO, _ONE = Fraction(1, 2), Fraction(0), Fraction(1)
+_ZERO, _ONE = Fraction(0), Fraction(1)
 _FRACTION = re.compile(r"-?[0-9]+(/0*[1-9][0-9]*)?")
 Box = tuple[Fraction | float, Fraction | float]
 
@@ -77,9 +80,10 @@ class CheckResult:
 class Problem:
     """One binary question: the two losses of the score, the threshold, the domain |v| <= bound (or R)."""
 
-    def __init__(self, plus: Expr, minus: Expr, phi: Expr | None, threshold: Fraction, bound_: Fraction | None) -> None:
+    def __init__(self, plus: Expr, minus: Expr, threshold: Fraction, bound_: Fraction | None) -> None:
         self.plus, self.minus, self.threshold, self.bound = plus, minus, threshold, bound_
-        self.phi = phi if threshold == _HALF else None
+        balanced = Const(threshold) * plus - Const(1 - threshold) * stabilise(substitute(minus, {"v": -Var("v")}))
+        self.phi = substitute(plus, {"v": Var("t")}) if same_function(balanced, Const(_ZERO)) else None
         self.jumps = any(isinstance(node, Where) for tree in (plus, minus) for node in walk(tree))
         self._risks: dict[Fraction, Expr] = {}
         self._points: dict[tuple[Fraction, Fraction | float], Interval] = {}
@@ -93,12 +97,14 @@ class Problem:
         """The question for eta < a, in the coordinates 1 - eta and -v."""
         flip = {"v": -Var("v")}
         plus, minus = stabilise(substitute(self.minus, flip)), stabilise(substitute(self.plus, flip))
-        return Problem(plus, minus, None, 1 - self.threshold, self.bound)
+        return Problem(plus, minus, 1 - self.threshold, self.bound)
 
     def risk(self, eta: Fraction) -> Expr:
         """C_eta as a tree in v."""
         if eta not in self._risks:
-            self._risks[eta] = simplify(Const(eta) * self.plus + Const(1 - eta) * self.minus)
+            tree = simplify(Const(eta) * self.plus + Const(1 - eta) * self.minus)
+            collected = normal_form(tree)
+            self._risks[eta] = collected if isinstance(collected, Const) else tree
         return self._risks[eta]
 
     @cached_property
@@ -115,11 +121,16 @@ class Problem:
 
     # -- rules for `consistent` --------------------------------------------------------------------
 
-    def candidate(self, cell: tuple[Fraction, Fraction], box: Box, at: Fraction) -> End:
-        """The least of C(v) - C(at) over the box and both ends of the cell, from below."""
-        return _minimum(
-            (Interval(self._low(eta, box), INF) - self.risk_at(eta, at)).lo for eta in sorted(set(cell), reverse=True)
-        )
+    def lead(self, eta: Fraction, box: Box, at: Fraction) -> End:
+        """The least of C(v) - C(at) over the box, from below."""
+        return (Interval(self._low(eta, box), INF) - self.risk_at(eta, at)).lo
+
+    def candidate(self, cell: tuple[Fraction, Fraction], box: Box, at: Fraction) -> bool:
+        """C(v) - C(at) > 0 on the box inside the cell: positive at its upper end, and at its lower end or 0 at a."""
+        if not self.lead(cell[1], box, at) > 0:
+            return False
+        low = self.lead(cell[0], box, at)
+        return bool(low > 0 or (cell[0] == self.threshold and low >= 0))
 
     def _low(self, eta: Fraction, box: Box) -> End:
         return bound(self.risk(eta), "v", Interval.between(*box)).range.lo
@@ -215,14 +226,6 @@ def enclose_between(tree: Expr, name: str, box: Box) -> Any:
     return enclose(tree, {name: side}, [{name: Interval(end, end)} for end in (side.lo, side.hi)], along=name)
 
 
-def _minimum(ends: Iterator[End]) -> End:
-    best = next(ends)
-    for end in ends:
-        if not best <= end:
-            best = end
-    return best
-
-
 # -- reading a certificate ---------------------------------------------------------------------------
 
 
@@ -293,9 +296,9 @@ def read_problem(data: Mapping[str, Any]) -> Problem:
     try:
         if "binary" in loss:
             phi = tree("binary", BINARY_NAMES)
-            plus = substitute(phi, {"t": Var("v")})
-            return Problem(plus, stabilise(substitute(phi, {"t": -Var("v")})), phi, threshold, limit_value)
-        return Problem(tree("plus", PAIR_NAMES), tree("minus", PAIR_NAMES), None, threshold, limit_value)
+            minus = stabilise(substitute(phi, {"t": -Var("v")}))
+            return Problem(substitute(phi, {"t": Var("v")}), minus, threshold, limit_value)
+        return Problem(tree("plus", PAIR_NAMES), tree("minus", PAIR_NAMES), threshold, limit_value)
     except CertificateError:
         raise
     except ValueError as error:
@@ -383,8 +386,10 @@ def _check_wrong_box(
         at = _number(_get(entry, "at", str), "at")
         if abs(at) > problem.limit:
             raise Refused(f"the candidate {at} lies outside the domain")
-        found = problem.candidate(eta, box, at)
-        good = bool(found > 0 if gap is None else found >= Interval.point(gap).lo) and (gap is None or gap > 0)
+        if gap is None:
+            good = problem.candidate(eta, box, at)
+        else:
+            good = gap > 0 and all(bool(problem.lead(end, box, at) >= Interval.point(gap).lo) for end in eta)
     elif gap is None:
         good = (
             (rule == "reflect" and bool(problem.reflect(box) > 0))

@@ -11,6 +11,7 @@ from flint import fmpq
 from .calculus import differentiate
 from .interval import INF, NEG_INF, Interval, Undefined, pi_interval
 from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where
+from .normal import normal_form
 
 Box = Mapping[str, Interval]
 _WHOLE = Interval(NEG_INF, INF)
@@ -113,6 +114,39 @@ def _derivative(expr: Expr, name: str) -> Expr:
     return differentiate(expr, name)
 
 
+@lru_cache(maxsize=4096)
+def _collected_derivative(expr: Expr, name: str) -> Expr:
+    return normal_form(_derivative(expr, name))
+
+
+@lru_cache(maxsize=4096)
+def _collected(expr: Expr) -> Expr:
+    return normal_form(expr)
+
+
+def _meet_collected(found: Interval, expr: Expr, box: Box, name: str) -> Interval:
+    """An infinite range met with that of the normal form, where terms that cancel have gone."""
+    try:
+        other = enclose(_collected(expr), box, along=name)
+    except Undefined:
+        return found
+    return found if other.jumped else found.meet(other.range)
+
+
+def _slope(expr: Expr, name: str, box: Box) -> Interval | None:
+    """The range of the derivative; when its sign stays open, its normal form is tried too."""
+    found = None
+    for derivative in (_derivative, _collected_derivative):
+        try:
+            slope = enclose(derivative(expr, name), box, along=name).range
+        except Undefined:
+            continue
+        found = slope if found is None else found.meet(slope)
+        if found.lo >= 0 or found.hi <= 0:
+            break
+    return found
+
+
 _BINARY: dict[type[Expr], Callable[[Interval, Interval], Interval]] = {
     Add: Interval.__add__,
     Sub: Interval.__sub__,
@@ -140,12 +174,13 @@ def bound(expr: Expr, name: str, side: Interval, env: Box | None = None) -> Encl
     here = enclose(expr, table | {name: side}, ends, along=name)
     if here.jumped or side.is_point:
         return here
-    try:
-        slope = enclose(_derivative(expr, name), table | {name: side}, along=name).range
-    except Undefined:
-        return here
+    slope = _slope(expr, name, table | {name: side})
     left, right = here.points
     found = here.range
+    if found.lo == NEG_INF or found.hi == INF:
+        found = _meet_collected(found, expr, table | {name: side}, name)
+    if slope is None:
+        return Enclosure(found, here.points, False)
     if slope.lo >= 0:
         found = found.meet(Interval(left.lo, right.hi))
     if slope.hi <= 0:

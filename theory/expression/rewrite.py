@@ -12,6 +12,7 @@ from fractions import Fraction
 from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pow, Sub, Var, Where, rebuild
 
 ZERO, ONE = Const(Fraction(0)), Const(Fraction(1))
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _HOLDS = {"<": Fraction.__lt__, "<=": Fraction.__le__, ">": Fraction.__gt__, ">=": Fraction.__ge__}
 
 
@@ -133,8 +134,12 @@ def _stable(node: Expr) -> Expr:
             return Neg(Call("tanh", u))
         case Call("atan", Neg(u)):
             return Neg(Call("atan", u))
-        case Pow(Neg(u), Const(b)) if b.denominator == 1 and b % 2 == 0:
-            return Pow(u, Const(b))
+        case Pow(Neg(u), Const(b)) if b.denominator == 1:
+            return Pow(u, Const(b)) if b % 2 == 0 else Neg(Pow(u, Const(b)))
+        case Where(comparison, Neg(u), Const(a), yes, no):
+            return Where(_FLIPPED[comparison], u, Const(-a), yes, no)
+        case Div(u, Add(Const(a), v)) | Div(u, Add(v, Const(a))) if u == v:
+            return Sub(ONE, Div(Const(a), Add(Const(a), u)))
         case Call("abs", Neg(u)):
             return Call("abs", u)
     return node

@@ -1,0 +1,136 @@
+"""Polynomial normal form over atoms: exact cancellation and common factors.
+
+An atom is anything that is not a sum, product or small integer power: a name, a function value, a
+maximum, a `where`. Two trees with the same normal form are the same function.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from .nodes import Add, Const, Div, Expr, Mul, Neg, Pow, Sub
+from .rewrite import ONE, simplify
+
+Monomial = tuple[tuple[Expr, int], ...]
+Polynomial = dict[Monomial, Fraction]
+
+MAX_TERMS = 60
+
+
+class _TooLarge(Exception):
+    """The expansion has too many terms to be useful."""
+
+
+def normal_form(expr: Expr) -> Expr:
+    """The tree with equal terms collected and a factor common to all terms taken out.
+
+    Returns the tree unchanged when its expansion would have more than `MAX_TERMS` terms.
+
+    >>> from .parse import parse
+    >>> str(normal_form(parse("2 * (1 + t) + 2 * (1 - t)")))
+    '4'
+    """
+    try:
+        terms = polynomial(expr)
+    except _TooLarge:
+        return expr
+    return _from_polynomial(terms)
+
+
+def same_function(left: Expr, right: Expr) -> bool:
+    """True when the normal forms of two trees agree; False says nothing."""
+    try:
+        return not polynomial(left - right)
+    except _TooLarge:
+        return False
+
+
+def polynomial(expr: Expr) -> Polynomial:
+    """The terms of a tree: monomials in its atoms with rational coefficients."""
+    match expr:
+        case Const(value):
+            return {(): value} if value else {}
+        case Neg(u):
+            return {monomial: -value for monomial, value in polynomial(u).items()}
+        case Add(u, v):
+            return _sum(polynomial(u), polynomial(v), 1)
+        case Sub(u, v):
+            return _sum(polynomial(u), polynomial(v), -1)
+        case Mul(u, v):
+            return _product(polynomial(u), polynomial(v))
+        case Div(u, v):
+            below = polynomial(v)
+            if len(below) == 1:
+                ((monomial, value),) = below.items()
+                inverse = {tuple((atom, -power) for atom, power in monomial): 1 / value}
+                return _product(polynomial(u), inverse)
+            return _product(polynomial(u), {((v, -1),): Fraction(1)})
+        case Pow(u, Const(value)) if value.denominator == 1 and 1 <= value <= 8:
+            result: Polynomial = {(): Fraction(1)}
+            factor = polynomial(u)
+            for _ in range(int(value)):
+                result = _product(result, factor)
+            return result
+        case Pow(u, Const(value)) if value.denominator == 1 and -8 <= value <= -1:
+            return {((u, int(value)),): Fraction(1)}
+    return {((expr, 1),): Fraction(1)}
+
+
+def _sum(left: Polynomial, right: Polynomial, sign: int) -> Polynomial:
+    result = dict(left)
+    for monomial, value in right.items():
+        total = result.get(monomial, Fraction(0)) + sign * value
+        if total:
+            result[monomial] = total
+        else:
+            result.pop(monomial, None)
+    return _limited(result)
+
+
+def _product(left: Polynomial, right: Polynomial) -> Polynomial:
+    result: Polynomial = {}
+    if len(left) * len(right) > 4 * MAX_TERMS:
+        raise _TooLarge
+    for first, x in left.items():
+        for second, y in right.items():
+            powers = dict(first)
+            for atom, power in second:
+                powers[atom] = powers.get(atom, 0) + power
+            monomial = tuple(
+                sorted(((a, p) for a, p in powers.items() if p), key=lambda item: (repr(item[0]), item[1]))
+            )
+            result = _sum(result, {monomial: x * y}, 1)
+    return _limited(result)
+
+
+def _order(factor: tuple[Expr, int]) -> tuple[str, int]:
+    return repr(factor[0]), factor[1]
+
+
+def _limited(terms: Polynomial) -> Polynomial:
+    if len(terms) > MAX_TERMS:
+        raise _TooLarge
+    return terms
+
+
+def _from_polynomial(terms: Polynomial) -> Expr:
+    if not terms:
+        return Const(Fraction(0))
+    shared = dict(next(iter(terms)))
+    for monomial in terms:
+        powers = dict(monomial)
+        shared = {atom: min(power, powers[atom]) for atom, power in shared.items() if atom in powers}
+    inner: Expr | None = None
+    for monomial, value in terms.items():
+        rest = tuple((atom, power - shared.get(atom, 0)) for atom, power in monomial if power != shared.get(atom, 0))
+        term = Mul(Const(value), _monomial(rest))
+        inner = term if inner is None else Add(inner, term)
+    assert inner is not None
+    return simplify(Mul(_monomial(tuple(shared.items())), inner))
+
+
+def _monomial(powers: Monomial) -> Expr:
+    result: Expr = ONE
+    for atom, power in powers:
+        result = Mul(result, Pow(atom, Const(Fraction(power))) if power != 1 else atom)
+    return result
