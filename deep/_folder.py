@@ -72,8 +72,9 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            foreign = sorted(entry.name for entry in self.path.iterdir() if not entry.name.startswith("."))
-            if foreign and set(foreign) != {"env.json"}:
+            ours = {"env.json", "checkpoints"}  # all that an earlier call, stopped in here, may have left
+            foreign = sorted(p.name for p in self.path.iterdir() if not p.name.startswith(".") and p.name not in ours)
+            if foreign:
                 raise RunFolderError(
                     f"{self.path}: holds {foreign[0]!r} but no config.toml; a run needs its own folder"
                 )

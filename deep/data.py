@@ -62,8 +62,9 @@ class Dataset:
                 raise ValueError(f"{part}_x with values in [{x.min()}, {x.max()}] must lie in [0, 1]")
             if y.min() < 0:
                 raise ValueError(f"{part}_y with smallest label {y.min()} must hold labels >= 0")
-            for array in (x, y):
+            for name, array in ((f"{part}_x", x.view()), (f"{part}_y", y.view())):
                 array.setflags(write=False)
+                object.__setattr__(self, name, array)
         if self.train_x.shape[1] != self.test_x.shape[1]:
             raise ValueError(
                 f"test_x with {self.test_x.shape[1]} columns must have {self.train_x.shape[1]}, as train_x"
@@ -224,7 +225,7 @@ def _checked(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[Byte
 def _read_cache(path: Path) -> tuple[Bytes, Bytes] | None:
     """The cached arrays, or None where the file is absent or damaged (the zip format checks every byte by CRC)."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return _checked(archive["pixels"], archive["labels"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile, NotImplementedError):
         return None

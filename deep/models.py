@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,23 @@ def build_model(
     if name == "linear":
         return LinearClassifier(in_features, classes, generator=generator)
     return MLP(in_features, classes, hidden, generator=generator)
+
+
+def restore_model(name: str, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Return the model with these weights (a state dict), in their dtype; its sizes are read off them.
+
+    Raises ``ValueError`` for an unknown name or weights that are not those of such a model.
+    """
+    check_model_name(name)
+    first, last = ("fc", "fc") if name == "linear" else ("fc1", "fc2")
+    expected = {f"{layer}.{part}" for layer in (first, last) for part in ("weight", "bias")}
+    if set(weights) != expected:
+        raise ValueError(f"weights {sorted(weights)} of a {name!r} model must be {sorted(expected)}")
+    hidden, features = weights[f"{first}.weight"].shape
+    classes = len(weights[f"{last}.weight"])
+    model = build_model(name, features, classes, hidden=hidden, generator=torch.Generator())
+    model.to(weights[f"{first}.weight"].dtype).load_state_dict(dict(weights))
+    return model
 
 
 def check_model_name(name: str) -> None:

@@ -25,7 +25,7 @@ from .config import TrainConfig as TrainConfig
 from .data import Dataset
 from .losses import orthogonality_penalty
 from .measure import Metrics, distances, evaluate
-from .models import LinearClassifier, build_model
+from .models import LinearClassifier, build_model, restore_model
 
 __all__ = ["RunFolderError", "TrainConfig", "TrainResult", "environment", "load_model", "load_run", "train"]
 
@@ -109,10 +109,7 @@ def load_model(folder: str | os.PathLike[str]) -> nn.Module:
     found = RunFolder(folder).load_checkpoint()
     if found is None:
         raise RunFolderError(f"{result.folder}: holds no checkpoint (status {result.status!r})")
-    config, weights = result.config, safetensors.torch.load(found[1])
-    sizes = [tuple(tensor.shape) for tensor in weights.values() if tensor.ndim == 2]  # in order of the layers
-    model = build_model(config.model, sizes[0][1], sizes[-1][0], hidden=config.hidden, generator=torch.Generator())
-    model.to(config.torch_dtype).load_state_dict(weights)
+    model = restore_model(result.config.model, safetensors.torch.load(found[1]))
     return model.eval()
 
 
@@ -205,7 +202,7 @@ class _Job:
                 pixels, labels = getattr(self.dataset, f"{part}_x"), getattr(self.dataset, f"{part}_y")
                 record |= distances(self.model, pixels, labels, part)
         if self.config.beta > 0.0:
-            record["orthogonality"] = float(orthogonality_penalty(self.model))
+            record["orthogonality"] = float(orthogonality_penalty(self.model).detach())
         return record | {"seconds": seconds}
 
     def _state(self) -> tuple[bytes, bytes]:

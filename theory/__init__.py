@@ -8,6 +8,10 @@ from .losses import Domain as Domain
 from .losses import Loss as Loss
 from .losses import from_formula as from_formula
 from .losses import from_pair as from_pair
+from .margins import functional_margins as functional_margins
+from .margins import linear_label_margins as linear_label_margins
+from .margins import linear_margins as linear_margins
+from .margins import row_distances as row_distances
 from .prover import prove as prove
 from .risk import BinaryMinimiser as BinaryMinimiser
 from .risk import binary_minimiser as binary_minimiser

@@ -127,6 +127,8 @@ class _Reader:
                 return _OPERATORS[type(operator)](*parts)
             case ast.Call():
                 return self.call(node, depth, inner)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+            raise self.error(node, "the operator ^ is not part of the formula language; write ** for powers")
         raise self.error(node, f"{type(node).__name__} is not part of the formula language")
 
     def constant(self, node: ast.Constant) -> Expr:
