@@ -1,6 +1,6 @@
 """The binary prover: float search proposes, the checker's rules dispose, and a certificate records what held.
 
-Nothing here needs to be trusted: every box is accepted by a rule of `theory.checker`, and the
+Nothing here needs to be trusted: every box is accepted by a rule of `theory.binary_rules`, and the
 certificate is verified again, from its JSON form, before a verdict is given.
 """
 
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from flint import ctx
 
-from .checker import FORMAT, PRECISION, VERSION, Box, Problem, check
+from .binary_rules import Box, Problem
+from .checker import FORMAT, PRECISION, VERSION, check
 from .expression import Expr, Where, differentiate, simplify, substitute, walk
 from .expression.enclosure import enclose
 from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of

@@ -7,6 +7,7 @@ from fractions import Fraction
 from .binary import prove_binary
 from .expression import Number, exact
 from .losses import Loss
+from .multiclass import prove_multiclass
 from .verdict import Verdict
 
 
@@ -22,7 +23,8 @@ def prove(
 
     Binary losses (`classes` None or 2 with a binary formula): for every eta = P(Y = +1 | x) other
     than `threshold`, the infimum of the conditional risk over wrong scores, ties included, must be
-    above its infimum. The search ends UNDECIDED after `boxes` boxes or `seconds` seconds.
+    above its infimum. With `classes`, the multiclass formula is decided on the closed simplex. The
+    search ends UNDECIDED after `boxes` boxes or `seconds` seconds.
 
     >>> from theory import catalogue
     >>> prove(catalogue.get("perceptron")).witness["score"]
@@ -30,6 +32,8 @@ def prove(
     """
     if boxes < 1 or not seconds > 0:
         raise ValueError(f"budget boxes={boxes}, seconds={seconds} must be positive")
-    if classes is not None and classes != 2:
-        raise ValueError(f"classes={classes}: only binary losses can be proved so far; leave classes out")
+    if classes is not None and (classes != 2 or loss.multiclass is not None):
+        if exact(threshold) != Fraction(1, 2):
+            raise ValueError(f"threshold={threshold} is for binary losses; leave it out for {classes} classes")
+        return prove_multiclass(loss, classes)
     return prove_binary(loss, threshold=exact(threshold), boxes=boxes, seconds=seconds)

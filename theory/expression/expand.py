@@ -1,0 +1,56 @@
+"""A multiclass tree written out for one label and explicit scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, rebuild, substitute
+from .rewrite import ONE, simplify, stabilise
+
+
+def expand(
+    tree: Expr, label: int, scores: Sequence[Expr], vectors: Mapping[str, Sequence[Fraction]] | None = None
+) -> Expr:
+    """The loss of `label` as a tree in the variables of the given scores.
+
+    fy is scores[label], alpha its lead over the largest other score, lse = log sum exp, and
+    q_k = 1 / (sum over j of exp(f_j - f_k)); class sums and maxima are written out.
+
+    >>> from .parse import SCORE_NAMES, parse
+    >>> str(expand(parse("sum_other(max(0, 1 - (fy - fk)))", SCORE_NAMES), 0, [Var("a"), Var("b")]))
+    'max(0, 1 - (a - b))'
+    """
+    classes = len(scores)
+    others = [k for k in range(classes) if k != label]
+    vectors = vectors or {}
+    # a tree mentions lse and q seldom, so they are built only when they occur
+    table: dict[str, Expr] = {"fy": scores[label], "c": Const(Fraction(classes))}
+    table["alpha"] = scores[label] - _join(Max, [scores[k] for k in others])
+    table["lse"] = Call("log", _join(Add, [Call("exp", score) for score in scores]))
+    table["q"] = _probability(label, scores)
+    table |= {name: Const(values[label]) for name, values in vectors.items()}
+
+    def write_out(node: Expr) -> Expr:
+        if not isinstance(node, (SumOther, MaxOther)):
+            return node
+        bodies = []
+        for k in others:
+            inner = {"fk": scores[k], "qk": _probability(k, scores)}
+            inner |= {f"{name}k": Const(values[k]) for name, values in vectors.items()}
+            bodies.append(substitute(node.body, {**inner}))
+        return _join(Add if isinstance(node, SumOther) else Max, bodies)
+
+    return stabilise(substitute(rebuild(tree, write_out), {**table}))
+
+
+def _join(kind: type[Add] | type[Max], parts: list[Expr]) -> Expr:
+    result = parts[0]
+    for part in parts[1:]:
+        result = kind(result, part)
+    return result
+
+
+def _probability(k: int, scores: Sequence[Expr]) -> Expr:
+    rivals = [Call("exp", simplify(score - scores[k])) for j, score in enumerate(scores) if j != k]
+    return Div(ONE, _join(Add, [ONE, *rivals]))

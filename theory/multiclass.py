@@ -1,0 +1,85 @@
+"""The multiclass prover: which method decides a loss, and the verdict it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .arrangement import Arrangement, NotPolyhedral, arrange
+from .checker import FORMAT, VERSION, check
+from .losses import Loss
+from .multiclass_rules import Posterior, Weights, distinct_losses, unbounded_label
+from .polyhedral import Decision, decide
+from .verdict import Status, Tier, Verdict
+
+MAX_CLASSES = 6
+
+
+def prove_multiclass(loss: Loss, classes: int) -> Verdict:
+    """Prove or refute that a loss of `classes` classes is Fisher consistent on the closed simplex.
+
+    Piecewise-linear losses are decided exactly, for every posterior, near-ties and faces included
+    (`theory.polyhedral`).
+    """
+    if not 2 <= classes <= MAX_CLASSES:
+        raise ValueError(f"classes={classes} must lie between 2 and {MAX_CLASSES}")
+    vectors = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}
+    for name, value in vectors.items():
+        if len(value) != classes:
+            raise ValueError(f"parameter {name!r} has {len(value)} entries; it must have one per class, {classes}")
+    try:
+        found = arrange(loss.score_tree, classes, loss.domain.kind, loss.domain.bound, vectors)
+    except NotPolyhedral as reason:
+        return _undecided(loss, classes, f"{reason}; so far only piecewise-linear losses are decided for c classes")
+    label = unbounded_label(found)
+    if label is not None:
+        where = f"the conditional risk is unbounded below where class {label} is certain"
+        return _undecided(loss, classes, f"no verdict: {where}; bound the scores, as in domain bounded:2")
+    return _verdict(loss, found, decide(found, symmetric=not vectors))
+
+
+def _undecided(loss: Loss, classes: int, advice: str) -> Verdict:
+    scope = f"{classes} classes; scores in {loss.domain}"
+    return Verdict(loss.name, Status.UNDECIDED, Tier.SEARCHED, scope, advice=advice)
+
+
+def _verdict(loss: Loss, found: Arrangement, decision: Decision) -> Verdict:
+    where = f"{found.classes} classes; scores in {loss.domain}"
+    header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": found.classes}
+    certificate: dict[str, Any]
+    if decision.kappa is not None and decision.kappa > 0:
+        losses, _ = distinct_losses(found)
+        entries = [_entry(losses, each) for each in decision.weights]
+        certificate = header | {"claim": "consistent", "kappa": str(decision.kappa), "weights": entries}
+        verdict = Verdict(
+            loss.name,
+            Status.PROVED,
+            Tier.CERTIFIED,
+            f"every posterior of the closed simplex and every class j with p_j < max p; {where}",
+            float(decision.kappa),
+            "per unit of max p - p_j, at every posterior",
+            certificate=certificate,
+        )
+    elif decision.p is not None and decision.wrong is not None:
+        p, scores = [str(x) for x in decision.p], [str(x) for x in decision.wrong.scores]
+        certificate = header | {"claim": "inconsistent", "p": p, "scores": scores}
+        interior = "; no failure found at posteriors with all p_k > 0" if decision.interior_consistent else ""
+        verdict = Verdict(
+            loss.name,
+            Status.REFUTED,
+            Tier.CERTIFIED,
+            f"refuted at p = ({', '.join(p)}): wrong class {decision.label} on top is optimal; {where}{interior}",
+            0.0,
+            "at the witness",
+            {"p": p, "scores": scores, "wrong_class": decision.label, "at": "attained"},
+            certificate,
+        )
+    else:
+        return _undecided(loss, found.classes, "rounding the exact weights failed; please report this loss")
+    result = check(certificate)
+    return verdict if result.valid else _undecided(loss, found.classes, f"the certificate was refused: {result.reason}")
+
+
+def _entry(losses: list[Posterior], weights: Weights) -> dict[str, Any]:
+    beaten = [{"losses": [str(x) for x in losses[v]], "weight": str(x)} for v, x in weights.weights.items()]
+    wrong = [str(x) for x in losses[weights.wrong]]
+    return {"best": weights.best, "rival": weights.rival, "losses": wrong, "beaten_by": beaten}
