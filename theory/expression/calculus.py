@@ -21,6 +21,7 @@ from .nodes import (
     Where,
     names,
 )
+from .normal import normal_form
 from .rewrite import ONE, ZERO, simplify
 
 _TWO = Const(Fraction(2))
@@ -57,8 +58,12 @@ def _derivative(expr: Expr, name: str) -> Expr:
             return simplify(Add(Mul(_derivative(u, name), v), Mul(u, _derivative(v, name))))
         case Div(u, v) if name not in names(v):
             return Div(_derivative(u, name), v)
+        case Div(Const(value), v) if (exponents := _one_plus_exps(v)) is not None:
+            return Mul(Const(value), _softmax_derivative(exponents, name))
         case Div(u, v):
             return simplify(Sub(Div(_derivative(u, name), v), Mul(Div(u, Pow(v, _TWO)), _derivative(v, name))))
+        case Pow(Max(Const(zero), u) as hinge, Const(value) as e) if zero == 0 and value > 1:
+            return Mul(Mul(e, Pow(hinge, Sub(e, ONE))), _derivative(u, name))
         case Pow(u, e) if name not in names(e):
             return Mul(Mul(e, Pow(u, Sub(e, ONE))), _derivative(u, name))
         case Pow(u, e):
@@ -74,6 +79,36 @@ def _derivative(expr: Expr, name: str) -> Expr:
         case Where(comparison, left, right, yes, no):
             return Where(comparison, left, right, _derivative(yes, name), _derivative(no, name))
     raise TypeError(f"expression node {type(expr).__name__!r} has no derivative; expand class sums first")
+
+
+def _one_plus_exps(tree: Expr) -> list[Expr] | None:
+    """u_1, ..., u_n where the tree is 1 + exp(u_1) + ... + exp(u_n), summed from the left; else None."""
+    exponents: list[Expr] = []
+    while isinstance(tree, Add) and isinstance(tree.right, Call) and tree.right.name == "exp":
+        exponents.insert(0, tree.right.argument)
+        tree = tree.left
+    return exponents if exponents and tree == ONE else None
+
+
+def _softmax_derivative(exponents: list[Expr], name: str) -> Expr:
+    """The derivative of P = 1 / (1 + sum exp(u_j)): -P sum_j P_j u_j', P_j = 1 / (1 + exp(-u_j) + sum exp(u_i - u_j)).
+
+    Every factor stays in [0, 1] however large the exponents are.
+    """
+    whole = Div(ONE, _sum_of_exps(exponents))
+    total: Expr = ZERO
+    for j, exponent in enumerate(exponents):
+        rivals = [Neg(exponent), *(Sub(other, exponent) for i, other in enumerate(exponents) if i != j)]
+        part = Div(ONE, _sum_of_exps(sorted(map(normal_form, rivals), key=repr)))
+        total = Add(total, Mul(part, _derivative(exponent, name)))
+    return Neg(Mul(whole, total))
+
+
+def _sum_of_exps(exponents: list[Expr]) -> Expr:
+    total: Expr = ONE
+    for exponent in exponents:
+        total = Add(total, Call("exp", exponent))
+    return total
 
 
 def _outer(function: str, u: Expr) -> Expr:

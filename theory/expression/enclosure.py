@@ -32,15 +32,16 @@ class Enclosure:
     jumped: bool
 
 
-def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | None = None) -> Enclosure:
+def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | Sequence[str] = ()) -> Enclosure:
     """Enclose a tree without class sums over the interior of a box.
 
     `probes` are points of the closed box. A comparison that holds on the box's interior only (its
-    sides touch at the boundary) is decided when `along` names the box's one variable and the
-    difference of the sides is strictly monotone in it; the probe values then belong to the branch
-    taken inside, that is, they are one-sided limits. Raises Undefined where the tree need not be real.
+    sides touch at the boundary) is decided when the difference of the sides is strictly monotone in
+    one of the variables named by `along`; the probe values then belong to the branch taken inside,
+    that is, they are one-sided limits. Raises Undefined where the tree need not be real.
     """
     envs = (box, *probes)
+    open_names = (along,) if isinstance(along, str) else tuple(along)
     jumped = False
 
     def each(function: Callable[..., Interval], *values: list[Interval]) -> list[Interval]:
@@ -91,14 +92,17 @@ def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | None 
             return True
         if difference.lo > 0 or (strict and difference.lo >= 0):
             return False
-        if along is not None and not box[along].is_point and (difference.hi <= 0 or difference.lo >= 0):
-            try:
-                slope = go(_derivative(Sub(left, right), along))[0]
-            except Undefined:
-                return None
-            if not slope.contains_zero():
-                return bool(difference.hi <= 0)
+        if difference.hi <= 0 or difference.lo >= 0:
+            for name in open_names:
+                if not box[name].is_point and strictly_monotone(Sub(left, right), name):
+                    return bool(difference.hi <= 0)
         return None
+
+    def strictly_monotone(tree: Expr, name: str) -> bool:
+        try:
+            return not go(_derivative(tree, name))[0].contains_zero()
+        except Undefined:
+            return False
 
     values = go(expr)
     return Enclosure(values[0], tuple(values[1:]), jumped)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, rebuild, substitute
-from .rewrite import ONE, simplify, stabilise
+from .normal import normal_form
+from .rewrite import ONE, stabilise
 
 
 def expand(
@@ -52,5 +53,5 @@ def _join(kind: type[Add] | type[Max], parts: list[Expr]) -> Expr:
 
 
 def _probability(k: int, scores: Sequence[Expr]) -> Expr:
-    rivals = [Call("exp", simplify(score - scores[k])) for j, score in enumerate(scores) if j != k]
-    return Div(ONE, _join(Add, [ONE, *rivals]))
+    rivals = [Call("exp", normal_form(score - scores[k])) for j, score in enumerate(scores) if j != k]
+    return Div(ONE, _join(Add, [ONE, *sorted(rivals, key=repr)]))

@@ -6,9 +6,11 @@ maximum, a `where`. Two trees with the same normal form are the same function.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
+from functools import lru_cache
 
-from .nodes import Add, Const, Div, Expr, Mul, Neg, Pow, Sub
+from .nodes import Add, Const, Div, Expr, Mul, Neg, Pi, Pow, Sub, Var
 from .rewrite import ONE, simplify
 
 Monomial = tuple[tuple[Expr, int], ...]
@@ -17,7 +19,7 @@ Polynomial = dict[Monomial, Fraction]
 MAX_TERMS = 60
 
 
-class _TooLarge(Exception):
+class TooLarge(Exception):
     """The expansion has too many terms to be useful."""
 
 
@@ -31,17 +33,29 @@ def normal_form(expr: Expr) -> Expr:
     '4'
     """
     try:
-        terms = polynomial(expr)
-    except _TooLarge:
+        return _normal(expr)
+    except TooLarge:
         return expr
-    return _from_polynomial(terms)
+
+
+@lru_cache(maxsize=50_000)
+def _normal(expr: Expr) -> Expr:
+    return _from_polynomial(polynomial(expr))
+
+
+def _atom(expr: Expr) -> Expr:
+    """An atom with its own arguments in normal form, so that equal functions are equal atoms more often."""
+    if isinstance(expr, (Var, Pi)):
+        return expr
+    parts = {field.name: getattr(expr, field.name) for field in fields(expr)}  # type: ignore[arg-type]
+    return type(expr)(**{name: _normal(part) if isinstance(part, Expr) else part for name, part in parts.items()})
 
 
 def same_function(left: Expr, right: Expr) -> bool:
     """True when the normal forms of two trees agree; False says nothing."""
     try:
         return not polynomial(left - right)
-    except _TooLarge:
+    except TooLarge:
         return False
 
 
@@ -64,7 +78,7 @@ def polynomial(expr: Expr) -> Polynomial:
                 ((monomial, value),) = below.items()
                 inverse = {tuple((atom, -power) for atom, power in monomial): 1 / value}
                 return _product(polynomial(u), inverse)
-            return _product(polynomial(u), {((v, -1),): Fraction(1)})
+            return _product(polynomial(u), {((_normal(v), -1),): Fraction(1)})
         case Pow(u, Const(value)) if value.denominator == 1 and 1 <= value <= 8:
             result: Polynomial = {(): Fraction(1)}
             factor = polynomial(u)
@@ -72,8 +86,11 @@ def polynomial(expr: Expr) -> Polynomial:
                 result = _product(result, factor)
             return result
         case Pow(u, Const(value)) if value.denominator == 1 and -8 <= value <= -1:
-            return {((u, int(value)),): Fraction(1)}
-    return {((expr, 1),): Fraction(1)}
+            return {((_normal(u), int(value)),): Fraction(1)}
+    atom = simplify(_atom(expr))
+    if type(atom) is not type(expr):
+        return polynomial(atom)
+    return {((atom, 1),): Fraction(1)}
 
 
 def _sum(left: Polynomial, right: Polynomial, sign: int) -> Polynomial:
@@ -90,7 +107,7 @@ def _sum(left: Polynomial, right: Polynomial, sign: int) -> Polynomial:
 def _product(left: Polynomial, right: Polynomial) -> Polynomial:
     result: Polynomial = {}
     if len(left) * len(right) > 4 * MAX_TERMS:
-        raise _TooLarge
+        raise TooLarge
     for first, x in left.items():
         for second, y in right.items():
             powers = dict(first)
@@ -109,7 +126,7 @@ def _order(factor: tuple[Expr, int]) -> tuple[str, int]:
 
 def _limited(terms: Polynomial) -> Polynomial:
     if len(terms) > MAX_TERMS:
-        raise _TooLarge
+        raise TooLarge
     return terms
 
 
@@ -121,16 +138,17 @@ def _from_polynomial(terms: Polynomial) -> Expr:
         powers = dict(monomial)
         shared = {atom: min(power, powers[atom]) for atom, power in shared.items() if atom in powers}
     inner: Expr | None = None
-    for monomial, value in terms.items():
+    for monomial, value in sorted(terms.items(), key=lambda item: (len(item[0]), repr(item[0]))):
         rest = tuple((atom, power - shared.get(atom, 0)) for atom, power in monomial if power != shared.get(atom, 0))
-        term = Mul(Const(value), _monomial(rest))
+        term = simplify(Mul(Const(value), _monomial(rest)))
         inner = term if inner is None else Add(inner, term)
     assert inner is not None
-    return simplify(Mul(_monomial(tuple(shared.items())), inner))
+    return simplify(Mul(_monomial(tuple(sorted(shared.items(), key=_order))), inner))
 
 
 def _monomial(powers: Monomial) -> Expr:
     result: Expr = ONE
     for atom, power in powers:
-        result = Mul(result, Pow(atom, Const(Fraction(power))) if power != 1 else atom)
+        base = atom if power > 0 else Div(ONE, atom)
+        result = Mul(result, Pow(base, Const(Fraction(abs(power)))) if abs(power) != 1 else base)
     return result

@@ -87,6 +87,8 @@ def _fold(node: Expr) -> Expr:
             return Const(min(a, b))
         case Clip(Const(a), Const(b), Const(c)):
             return Const(min(max(a, b), c))
+        case Call("exp", Const(Fraction(numerator=0))):
+            return ONE
         case Where(comparison, Const(a), Const(b), yes, no):
             return yes if _HOLDS[comparison](a, b) else no
         case Where(_, _, _, yes, no) if yes == no:
