@@ -50,7 +50,7 @@ from .expression.nodes import (
     substitute,
     walk,
 )
-from .expression.normal import TooLarge, normal_form, polynomial, same_function
+from .expression.normal import TooLarge, from_polynomial, normal_form, polynomial, same_function
 from .expression.rewrite import simplify
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
@@ -239,34 +239,55 @@ def _stretch(z: Fraction, both_sides: bool) -> Fraction | float:
 
 
 def lower(tree: Expr, box: Mapping[str, Interval]) -> End:
-    """A lower bound of a tree over a box: coordinates in which it is monotone are set to their better end."""
+    """A lower bound of a tree over a box: coordinates in which it is monotone are set to their better end.
+
+    Where that says nothing because infinite terms meet, the terms are bounded one by one.
+    """
+    best = _monotone_lower(tree, box)
+    if best > NEG_INF:
+        return best
     try:
-        best = enclose(tree, box, along=tuple(box)).range.lo
+        terms = polynomial(tree)
+    except TooLarge:
+        return best
+    if len(terms) < 2:
+        return best
+    total = Interval.point(0)
+    for monomial, value in terms.items():
+        part = _monotone_lower(from_polynomial({monomial: value}), box)
+        if not part > NEG_INF:
+            return best
+        total = Interval((total + Interval(part, part)).lo, INF)
+    return total.lo
+
+
+def _monotone_lower(tree: Expr, box: Mapping[str, Interval]) -> End:
+    open_names = tuple(box)
+    try:
+        here = enclose(tree, box, along=open_names)
+        if here.jumped or here.range.lo > 0:
+            return here.range.lo
+        best = here.range.lo
     except Undefined:
         best = NEG_INF
-    if best > 0:
-        return best
     table = dict(box)
     for name in sorted(names(tree)):
         if table[name].is_point:
             continue
         try:
-            slope = enclose(_derivative(tree, name), table, along=tuple(table)).range
+            slope = enclose(_derivative(tree, name), table, along=open_names).range
+            if slope.lo >= 0 or slope.hi <= 0:
+                end = table[name].lo if slope.lo >= 0 else table[name].hi
+                trial = table | {name: Interval(end, end)}
+                enclose(tree, trial, along=open_names)
+                table = trial
         except Undefined:
             continue
-        if slope.lo >= 0 or slope.hi <= 0:
-            end = table[name].lo if slope.lo >= 0 else table[name].hi
-            trial = table | {name: Interval(end, end)}
-            try:
-                enclose(tree, trial, along=tuple(trial))
-            except Undefined:
-                continue
-            table = trial
     try:
-        here = enclose(tree, table, along=tuple(table))
+        found = enclose(tree, table, along=open_names)
     except Undefined:
         return best
-    return here.range.lo if here.range.lo > best and not _jumps(tree, box) else best
+    return found.range.lo if found.range.lo > best and not found.jumped else best
 
 
 def upper(tree: Expr, box: Mapping[str, Interval]) -> End:
@@ -274,22 +295,12 @@ def upper(tree: Expr, box: Mapping[str, Interval]) -> End:
     return -lower(_negated(tree), box)
 
 
-def _jumps(tree: Expr, box: Mapping[str, Interval]) -> bool:
-    """True where a `where` of the tree stays open on the box, so that monotone ends say nothing."""
-    try:
-        return enclose(tree, box, along=tuple(box)).jumped
-    except Undefined:
-        return True
-
-
 def _vanishes(slope: Expr, strip: Mapping[str, Interval]) -> bool:
     """slope <= K s on the strip for some K: not positive at all, or at most 0 at s = 0 and Lipschitz in s."""
     if upper(slope, strip) <= 0:
         return True
     try:
-        open_names = tuple(strip)
-        bend = enclose(_derivative(slope, "s"), strip, along=open_names)
-        if enclose(slope, strip, along=open_names).jumped or not bend.range.hi < INF:
+        if enclose(slope, strip, along=tuple(strip)).jumped or not upper(_derivative(slope, "s"), strip) < INF:
             return False
         at_tie = _collect(simplify(substitute(slope, {"s": 0})))
         return bool(upper(at_tie, strip) <= 0)
@@ -357,7 +368,7 @@ def _sign_of_gaps(tree: Expr) -> int | None:
     except TooLarge:
         return None
     kinks = [monomial[0][0] for monomial in terms if len(monomial) == 1 and isinstance(monomial[0][0], (Max, Min))]
-    if kinks and abs(terms[((kinks[0], 1),)] if ((kinks[0], 1),) in terms else 0) == 1:
+    if kinks and abs(terms.get(((kinks[0], 1),), _ZERO)) == 1:
         return _sign_of_kink(kinks[0], terms[((kinks[0], 1),)] > 0, tree)
     signs = {_sign_of_term(monomial, value) for monomial, value in terms.items()}
     return signs.pop() if len(signs) == 1 else None if signs else 1

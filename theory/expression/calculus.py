@@ -58,8 +58,8 @@ def _derivative(expr: Expr, name: str) -> Expr:
             return simplify(Add(Mul(_derivative(u, name), v), Mul(u, _derivative(v, name))))
         case Div(u, v) if name not in names(v):
             return Div(_derivative(u, name), v)
-        case Div(Const(value), v) if (exponents := _one_plus_exps(v)) is not None:
-            return Mul(Const(value), _softmax_derivative(exponents, name))
+        case Div(Const(value), v) if (terms := _exponential_sum(v, name)) is not None:
+            return Mul(Mul(Const(-value), _log_slope(terms, name)), Div(ONE, v))
         case Div(u, v):
             return simplify(Sub(Div(_derivative(u, name), v), Mul(Div(u, Pow(v, _TWO)), _derivative(v, name))))
         case Pow(Max(Const(zero), u) as hinge, Const(value) as e) if zero == 0 and value > 1:
@@ -68,6 +68,10 @@ def _derivative(expr: Expr, name: str) -> Expr:
             return Mul(Mul(e, Pow(u, Sub(e, ONE))), _derivative(u, name))
         case Pow(u, e):
             return Mul(expr, _derivative(Mul(e, Call("log", u)), name))
+        case Call("log", u) if (terms := _exponential_sum(u, name)) is not None:
+            return _log_slope(terms, name)
+        case Call("log1p", u) if (terms := _exponential_sum(Add(ONE, u), name)) is not None:
+            return _log_slope(terms, name)
         case Call(function, u):
             return Mul(_outer(function, u), _derivative(u, name))
         case Max(u, v):
@@ -81,34 +85,45 @@ def _derivative(expr: Expr, name: str) -> Expr:
     raise TypeError(f"expression node {type(expr).__name__!r} has no derivative; expand class sums first")
 
 
-def _one_plus_exps(tree: Expr) -> list[Expr] | None:
-    """u_1, ..., u_n where the tree is 1 + exp(u_1) + ... + exp(u_n), summed from the left; else None."""
-    exponents: list[Expr] = []
-    while isinstance(tree, Add) and isinstance(tree.right, Call) and tree.right.name == "exp":
-        exponents.insert(0, tree.right.argument)
-        tree = tree.left
-    return exponents if exponents and tree == ONE else None
+Terms = list[tuple[Expr, Expr]]
 
 
-def _softmax_derivative(exponents: list[Expr], name: str) -> Expr:
-    """The derivative of P = 1 / (1 + sum exp(u_j)): -P sum_j P_j u_j', P_j = 1 / (1 + exp(-u_j) + sum exp(u_i - u_j)).
+def _exponential_sum(tree: Expr, name: str) -> Terms | None:
+    """(c_i, u_i) where the tree is a sum of at least two terms c_i exp(u_i), c_i free of the variable; else None."""
+    if isinstance(tree, Add):
+        left, right = _exponential_sum(tree.left, name), _exponential_sum(tree.right, name)
+        return None if left is None or right is None else left + right
+    match tree:
+        case Call("exp", u):
+            return [(ONE, u)]
+        case _ if name not in names(tree):
+            return [(tree, ZERO)]
+        case Mul(c, u) if name not in names(c):
+            inner = _exponential_sum(u, name)
+            return None if inner is None else [(simplify(Mul(c, each)), exponent) for each, exponent in inner]
+    return None
 
-    Every factor stays in [0, 1] however large the exponents are.
+
+def _log_slope(terms: Terms, name: str) -> Expr:
+    """The derivative of log(sum c_i exp(u_i)): sum_j u_j' / (sum_i (c_i / c_j) exp(u_i - u_j)).
+
+    Every quotient stays in [0, 1] for positive c_i, however large the exponents are.
     """
-    whole = Div(ONE, _sum_of_exps(exponents))
     total: Expr = ZERO
-    for j, exponent in enumerate(exponents):
-        rivals = [Neg(exponent), *(Sub(other, exponent) for i, other in enumerate(exponents) if i != j)]
-        part = Div(ONE, _sum_of_exps(sorted(map(normal_form, rivals), key=repr)))
-        total = Add(total, Mul(part, _derivative(exponent, name)))
-    return Neg(Mul(whole, total))
-
-
-def _sum_of_exps(exponents: list[Expr]) -> Expr:
-    total: Expr = ONE
-    for exponent in exponents:
-        total = Add(total, Call("exp", exponent))
-    return total
+    for own, exponent in terms:
+        slope = simplify(_derivative(exponent, name))
+        if slope == ZERO:
+            continue
+        shares = []
+        for weight, other in terms:
+            ratio = ONE if weight == own else simplify(Div(weight, own))
+            shares.append(simplify(Mul(ratio, Call("exp", normal_form(Sub(other, exponent))))))
+        shares.sort(key=lambda share: (share != ONE, repr(share)))
+        below = shares[0]
+        for share in shares[1:]:
+            below = Add(below, share)
+        total = Add(total, Div(slope, simplify(below)))
+    return simplify(total)
 
 
 def _outer(function: str, u: Expr) -> Expr:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from fractions import Fraction
 from functools import lru_cache
 
-from .nodes import Add, Const, Div, Expr, Mul, Neg, Pi, Pow, Sub, Var
+from .nodes import Add, Call, Const, Div, Expr, Mul, Neg, Pi, Pow, Sub, Var
 from .rewrite import ONE, simplify
 
 Monomial = tuple[tuple[Expr, int], ...]
@@ -40,7 +40,7 @@ def normal_form(expr: Expr) -> Expr:
 
 @lru_cache(maxsize=50_000)
 def _normal(expr: Expr) -> Expr:
-    return _from_polynomial(polynomial(expr))
+    return from_polynomial(polynomial(expr))
 
 
 def _atom(expr: Expr) -> Expr:
@@ -120,6 +120,20 @@ def _product(left: Polynomial, right: Polynomial) -> Polynomial:
     return _limited(result)
 
 
+def _merge_exponentials(factors: list[tuple[Expr, int]]) -> list[tuple[Expr, int]]:
+    """exp(u)**m * exp(v)**n as exp(m u + n v)."""
+    found = [(atom, power) for atom, power in factors if isinstance(atom, Call) and atom.name == "exp"]
+    if not found or (len(found) == 1 and found[0][1] == 1):
+        return factors
+    total: Polynomial = {}
+    for atom, power in found:
+        assert isinstance(atom, Call)
+        scaled = {monomial: power * value for monomial, value in polynomial(atom.argument).items()}
+        total = _sum(total, scaled, 1)
+    rest = [factor for factor in factors if factor not in found]
+    return [*rest, (Call("exp", from_polynomial(total)), 1)] if total else rest
+
+
 def _order(factor: tuple[Expr, int]) -> tuple[str, int]:
     return repr(factor[0]), factor[1]
 
@@ -130,13 +144,18 @@ def _limited(terms: Polynomial) -> Polynomial:
     return terms
 
 
-def _from_polynomial(terms: Polynomial) -> Expr:
+def from_polynomial(terms: Polynomial) -> Expr:
+    """The tree of a polynomial in atoms, a factor common to all terms taken out."""
     if not terms:
         return Const(Fraction(0))
     shared = dict(next(iter(terms)))
     for monomial in terms:
         powers = dict(monomial)
-        shared = {atom: min(power, powers[atom]) for atom, power in shared.items() if atom in powers}
+        shared = {
+            atom: min(power, powers[atom], key=abs)
+            for atom, power in shared.items()
+            if power * powers.get(atom, 0) > 0
+        }
     inner: Expr | None = None
     for monomial, value in sorted(terms.items(), key=lambda item: (len(item[0]), repr(item[0]))):
         rest = tuple((atom, power - shared.get(atom, 0)) for atom, power in monomial if power != shared.get(atom, 0))

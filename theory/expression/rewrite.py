@@ -73,6 +73,8 @@ def _fold(node: Expr) -> Expr:
             return _fold(Mul(Const(a * b), u))
         case Mul(Const(a), Neg(u)):
             return _fold(Mul(Const(-a), u))
+        case Div(u, Div(v, w)):
+            return _fold(Div(_fold(Mul(u, w)), v))
         case Div(u, Const(a)) if a != 0:
             return _fold(Mul(Const(1 / a), u))
         case Div(Const(Fraction(numerator=0)), _):
