@@ -19,7 +19,6 @@ from .checks import InequalityRow as InequalityRow
 from .checks import Minimisers as Minimisers
 from .checks import PosteriorAgreement as PosteriorAgreement
 from .checks import bayes_agreement as bayes_agreement
-from .checks import calibration as calibration
 from .checks import excess_risk_inequality as excess_risk_inequality
 from .checks import pointwise_minimisers as pointwise_minimisers
 from .checks import posterior_agreement as posterior_agreement

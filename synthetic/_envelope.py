@@ -33,6 +33,10 @@ START = 4
 """Panels to begin with per interval between two marks: a small region where a class is on top for fewer than two
 nodes would go unseen."""
 
+UNSEEN = 1e-10
+"""Least error reported in the plane: what such unseen regions may hold. In 600 drawn laws of 2 to 5 classes, each
+computed along two directions, the two values differed by at most 2.5e-11."""
+
 DEPTH = 40
 """A panel is halved at most this often; what is then left is in the reported error."""
 
@@ -86,7 +90,7 @@ def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: Float
 
     Outer Gauss-Legendre rule on panels that follow every class' own scale; a panel is halved until its rule agrees
     with that of its halves, which closes in on the kinks where the order of the classes along the line changes. The
-    reported error is the sum of the last differences of all panels.
+    reported error is the sum of the last differences of all panels and `UNSEEN`.
     """
     spread = np.sqrt(covariances[:, 0, 0])
     steps = np.array([-REACH, -8.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, REACH])
@@ -130,6 +134,6 @@ def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: Float
         starts, widths, whole = starts[again], widths[again], halves[again]
         if not again.any():
             break
-    error = math.fsum(left_over) + 16.0 * EPS * c
+    error = math.fsum(left_over) + UNSEEN
     method = f"quadrature: normal probabilities along lines, {nodes} Gauss-Legendre nodes across"
     return Estimate(math.fsum(done), error, "quadrature", method)

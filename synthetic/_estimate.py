@@ -52,10 +52,14 @@ class Estimate:
 
 
 def exact_sum(values: FloatArray, mass: FloatArray, method: str) -> Estimate:
-    """sum_i mass_i values_i, correctly rounded after the products, hence the same in every order."""
-    terms = mass * values
-    total = math.fsum(terms.tolist())
-    return Estimate(total, EPS * (math.fsum(np.abs(terms).tolist()) + abs(total)), "exact", method)
+    """sum_i mass_i values_i, correctly rounded after the products, hence the same in every order.
+
+    The error allows every value and every product a few units in the last place of the larger of 1 and its size:
+    values made of probabilities, such as 1 - p, carry the rounding of numbers of size one.
+    """
+    total = math.fsum((mass * values).tolist())
+    scale = math.fsum((mass * np.maximum(1.0, np.abs(values))).tolist())
+    return Estimate(total, 4.0 * EPS * scale, "exact", method)
 
 
 def sample_mean(values: FloatArray, method: str) -> Estimate:

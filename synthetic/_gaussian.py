@@ -172,13 +172,13 @@ class GaussianMixture(Law):
         d = self.dimension
         if d > 2:
             return self.sample_grid(count, doors.generator("rng", rng, f"in dimension {d} the grid is a sample"))
-        side = 2 * max(1, math.ceil((count / self.classes) ** (1.0 / d) / 2.0))
+        side = 3 * max(1, math.ceil((count / self.classes) ** (1.0 / d) / 3.0))
         nodes = STRETCH * ndtri((np.arange(side) + 0.5) / side)
         ratio = np.exp(-0.5 * nodes**2 * (1.0 - STRETCH**-2))
         z = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
         product = np.prod(np.meshgrid(*[ratio / ratio.sum()] * d, indexing="ij"), axis=0).reshape(-1)
-        parity = np.indices((side,) * d).reshape(d, -1) % 2
-        part = parity[0] if d == 1 else 2 * parity[0] + parity[1]
+        third = np.indices((side,) * d).reshape(d, -1) % 3  # the middle third is the same rule, three times coarser
+        part = third[0] if d == 1 else 3 * third[0] + third[1]
         x = self.means[:, None] + np.einsum("kij,nj->kni", self._each(self._factors), z)
         mass = (self.weights[:, None] * product).reshape(-1)
         method = f"quadrature: {side}^{d} nodes per class"

@@ -12,14 +12,19 @@ from ._estimate import EPS, Estimate, exact_sum, sample_mean
 
 GridKind: TypeAlias = Literal["cells", "quadrature", "sample"]
 
+SAFETY = 4.0
+"""Times the largest deviation of a sub-grid from the whole grid. The sub-grids are three times coarser, so for smooth
+values the deviation alone was at least 5 times the error in 2400 drawn mixtures on the line and in the plane; for
+values with kinks it was too small in 3 of 1000, where a class is on top only between two nodes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """Points (m, d) with masses (m,) that sum to one, so that E[g(X)] is sum_i mass_i g(points_i).
 
-    `kind` decides how far that sum is from the expectation: for `cells` (a piecewise-constant law and a g
-    that is constant on its cells) it is exact; for `quadrature` the error is estimated from the interleaved
-    sub-grids numbered in `part`, each coarser by two; a `sample` has its computed standard error.
+    `kind` decides how far that sum is from the expectation: for `cells` (a piecewise-constant law and a g that is
+    constant on its cells) it is exact; for `quadrature` the error is estimated from the interleaved sub-grids
+    numbered in `part`, each coarser by three along every axis; a `sample` has its computed standard error.
     """
 
     points: FloatArray
@@ -43,10 +48,10 @@ class Grid:
         terms = self.mass * values
         total = float(terms.sum())
         parts = int(self.part.max()) + 1
-        coarse = np.bincount(self.part, weights=terms, minlength=parts)
-        coarse /= np.bincount(self.part, weights=self.mass, minlength=parts)
+        sums = np.bincount(self.part, weights=terms, minlength=parts)
+        coarse = sums / np.bincount(self.part, weights=self.mass, minlength=parts)
         rounding = EPS * self.size**0.5 * float(np.abs(terms).sum())  # pairwise summation does better
-        return Estimate(total, float(np.abs(coarse - total).max()) + rounding, "quadrature", self.method)
+        return Estimate(total, SAFETY * float(np.abs(coarse - total).max()) + rounding, "quadrature", self.method)
 
 
 def sample_grid(points: FloatArray) -> Grid:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from theory.losses import Loss
-from theory.risk import binary_minimiser
+from theory.risk import binary_minimiser, conditional_risk
 from theory.risk import psi as searched_psi
 
 from . import _doors as doors
@@ -81,18 +81,8 @@ class Inequality:
         return self.violations == 0 and self.pointwise_residual >= -self.tolerance
 
 
-def calibration(loss: Loss, theta: FloatArray) -> FloatArray:
-    """psi(theta), the convex calibration function: theory's envelope, cut at the gap at theta itself.
-
-    The envelope is interpolated between grid values, which lies above a strictly convex psi; the gap
-    min(gap((1 + theta)/2), gap((1 - theta)/2)) searched at theta is an upper bound of psi and removes that error.
-    """
-    gap = np.minimum(binary_minimiser(loss, (1.0 + theta) / 2.0).gap, binary_minimiser(loss, (1.0 - theta) / 2.0).gap)
-    return np.minimum(searched_psi(loss, theta), np.maximum(gap, 0.0))
-
-
 def excess_risk_inequality(
-    loss: Loss, law: Law, classifiers: Sequence[Classifier], grid: Grid, *, psi: Calibration = calibration
+    loss: Loss, law: Law, classifiers: Sequence[Classifier], grid: Grid, *, psi: Calibration = searched_psi
 ) -> Inequality:
     """psi(R(f) - R*) <= R_phi(f) - R_phi* for every classifier f, both sides summed over `grid`.
 
@@ -116,7 +106,7 @@ def excess_risk_inequality(
     lowest = math.inf
     for number, classifier in enumerate(classifiers):
         v = _scores(loss, classifier, grid, number)
-        regret = binary_risk(loss, eta, v) - least
+        regret = conditional_risk(loss, eta, v) - least
         lowest = min(lowest, float((regret / (1.0 + np.abs(least))).min()))
         errs = np.where(eta > 0.5, v <= 0.0, v >= 0.0)
         excess.append(grid.expect(np.where(errs, theta, 0.0)))
@@ -139,13 +129,6 @@ def excess_risk_inequality(
     )
 
 
-def binary_risk(loss: Loss, eta: FloatArray, v: FloatArray) -> FloatArray:
-    """C_eta(v) = eta phi_plus(v) + (1 - eta) phi_minus(v); a label that never occurs costs nothing."""
-    with np.errstate(over="ignore"):
-        plus, minus = loss.phi_plus(v), loss.phi_minus(v)
-    return eta * np.where(eta > 0.0, plus, 0.0) + (1.0 - eta) * np.where(eta < 1.0, minus, 0.0)
-
-
 def _scores(loss: Loss, classifier: Classifier, grid: Grid, number: int) -> FloatArray:
     v = np.asarray(classifier(grid.points), dtype=np.float64)
     if v.shape != grid.mass.shape:
@@ -166,8 +149,8 @@ STEEPNESS = (1e-3, 20.0)
 def random_classifiers(law: Law, count: int, rng: np.random.Generator) -> tuple[Classifier, ...]:
     """`count` drawn score functions of four kinds in turn, in units of the law's extent and of a drawn steepness.
 
-    Affine; a sum of random cosines; the log-odds of the posterior bent by cosines; and the log-odds with
-    barely wrong scores on a drawn region, where the inequality is tightest.
+    Affine; a sum of random cosines; the log-odds of the posterior, or their opposite, bent by cosines; and the
+    log-odds with barely wrong scores on a drawn region, where the inequality is tightest.
     """
     if law.classes != 2:
         raise ValueError(f"law.classes={law.classes} must be 2 for classifiers with one real score")
@@ -210,7 +193,7 @@ def _log_odds(law: Law) -> Classifier:
 
 
 def _bent(law: Law, rng: np.random.Generator) -> Classifier:
-    wave, odds, share = _wavy(law, rng), _log_odds(law), rng.uniform(0.5, 2.0)
+    wave, odds, share = _wavy(law, rng), _log_odds(law), rng.uniform(0.25, 1.5) * rng.choice([-1.0, 1.0])
     return lambda x: share * odds(x) + wave(x)
 
 

@@ -121,8 +121,8 @@ class PiecewiseConstant(Law):
 def checkerboard(side: int, eta: float, dimension: int = 2) -> PiecewiseConstant:
     """Two classes on side^dimension equal cells: P(Y = 1) is `eta` on even cells and 1 - eta on odd ones.
 
-    >>> checkerboard(4, 0.9).bayes_risk().value
-    0.1
+    >>> checkerboard(4, 0.75).bayes_risk().value
+    0.25
     """
     count, d = doors.whole("side", side, 1), doors.whole("dimension", dimension, 1)
     level = doors.real("eta", eta, 0.0, 1.0)

@@ -14,7 +14,6 @@ from ._inequality import SEARCH_TOLERANCE as SEARCH_TOLERANCE
 from ._inequality import Classifier as Classifier
 from ._inequality import Inequality as Inequality
 from ._inequality import InequalityRow as InequalityRow
-from ._inequality import calibration as calibration
 from ._inequality import excess_risk_inequality as excess_risk_inequality
 from ._inequality import random_classifiers as random_classifiers
 from ._sampling import PosteriorAgreement as PosteriorAgreement

@@ -17,6 +17,7 @@ from .risk import BinaryMinimiser as BinaryMinimiser
 from .risk import binary_minimiser as binary_minimiser
 from .risk import conditional_risk as conditional_risk
 from .risk import multiclass_minimiser as multiclass_minimiser
+from .risk import multiclass_risk as multiclass_risk
 from .risk import psi as psi
 from .verdict import Status as Status
 from .verdict import Tier as Tier

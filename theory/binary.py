@@ -6,9 +6,7 @@ certificate is verified again, from its JSON form, before a verdict is given.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -18,6 +16,7 @@ import numpy as np
 from flint import ctx
 
 from .binary_rules import Box, Problem
+from .budget import Budget, OutOfBudget
 from .checker import FORMAT, PRECISION, VERSION, check
 from .expression import Expr, Where, differentiate, simplify, substitute, walk
 from .expression.enclosure import enclose
@@ -31,26 +30,6 @@ _HALF, _ZERO, _ONE = Fraction(1, 2), Fraction(0), Fraction(1)
 _GRID = tuple(Fraction(*q) for q in ((1, 8), (1, 2), (1, 1), (2, 1), (4, 1), (8, 1), (16, 1)))
 GAP_THETA = Fraction(1, 10)
 """The gap of a PROVED verdict is stated for |2 eta - 1| >= this (relative to the threshold)."""
-
-
-@dataclass
-class Budget:
-    """How much a search may spend before it ends UNDECIDED: boxes tried, and seconds."""
-
-    boxes: int = 20_000
-    seconds: float = 60.0
-    spent: int = 0
-    start: float = field(default_factory=time.monotonic)
-
-    def spend(self) -> None:
-        """Count one box; OutOfBudget when the budget is gone."""
-        self.spent += 1
-        if self.spent > self.boxes or time.monotonic() - self.start > self.seconds:
-            raise OutOfBudget
-
-
-class OutOfBudget(Exception):
-    """The search has spent its boxes or seconds."""
 
 
 class _Failed(Exception):

@@ -26,6 +26,8 @@ from flint import ctx
 
 from .arrangement import Arrangement, NotPolyhedral, arrange, losses_at
 from .binary_rules import Box, Problem
+from .cone import Cone
+from .cone_checker import TreeRefused, verify_proof, verify_refutation
 from .expression.interval import Interval, Undefined
 from .expression.nodes import Const, Expr, Var, substitute
 from .expression.parse import BINARY_NAMES, OTHER_NAMES, PAIR_NAMES, SCORE_NAMES, parse
@@ -174,10 +176,11 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
     with ctx.workprec(PRECISION):
         try:
             if "classes" in data:
-                return CheckResult(True, claim, name, _check_polyhedral(data, claim))
+                verify_classes = _check_cone if data.get("method") == "cone" else _check_polyhedral
+                return CheckResult(True, claim, name, verify_classes(data, claim))
             verify = _check_consistent if claim == "consistent" else _check_inconsistent
             return CheckResult(True, claim, name, verify(data, read_problem(data)))
-        except Refused as refusal:
+        except (Refused, TreeRefused) as refusal:
             return CheckResult(False, claim, name, 0, str(refusal))
         except Undefined as undefined:
             return CheckResult(False, claim, name, 0, f"a value cannot be enclosed: {undefined}")
@@ -294,16 +297,34 @@ def _vector(data: Any, key: str, size: int) -> Posterior:
     return values
 
 
-def _check_polyhedral(data: Mapping[str, Any], claim: str) -> int:
+def _read_multiclass(data: Mapping[str, Any]) -> tuple[Expr, int, str, Fraction | None, dict[str, Posterior]]:
+    """Tree, number of classes, kind of domain and its bound, and vector parameters."""
     classes, loss = _get(data, "classes", int), _get(data, "loss", dict)
     if not 2 <= classes <= 6:
         raise CertificateError(f"certificate entry 'classes' is {classes}; it must lie between 2 and 6")
     values = _parameters(loss, SCORE_NAMES | OTHER_NAMES)
-    kind, limit = _domain(loss)
     vectors = {name: value for name, value in values.items() if isinstance(value, tuple)}
     if any(len(value) != classes for value in vectors.values()):
         raise CertificateError("certificate vector parameters must have one entry per class")
-    tree = _tree(loss, "multiclass", SCORE_NAMES, values)
+    return _tree(loss, "multiclass", SCORE_NAMES, values), classes, *_domain(loss), vectors
+
+
+def _check_cone(data: Mapping[str, Any], claim: str) -> int:
+    tree, classes, kind, limit, vectors = _read_multiclass(data)
+    if vectors or limit is not None:
+        raise Refused("trees on the cone are for unbounded scores and losses that treat all labels alike")
+    cone = Cone(tree, classes, kind)
+
+    def number(text: Any) -> Fraction:
+        return _number(text, "scores")
+
+    if claim == "consistent":
+        return verify_proof(cone, data.get("trees"), data.get("floors"), number)
+    return verify_refutation(cone, _vector(data, "p", classes), data.get("wrong"), data.get("trees"), number)
+
+
+def _check_polyhedral(data: Mapping[str, Any], claim: str) -> int:
+    tree, classes, kind, limit, vectors = _read_multiclass(data)
     found = arrange(tree, classes, kind, limit, vectors)
     if unbounded_label(found) is not None:
         raise Refused("the conditional risk is unbounded below")

@@ -75,7 +75,8 @@ class Cone:
             scores = [simplify(substitute(score, {"a": 0})) for score in scores]
         self.losses = [resolve(expand(tree, rank, scores)) for rank in range(classes)]
         self.gains = [simplify(loss - self.losses[0]) for loss in self.losses]
-        self._strips: dict[tuple[int, Posterior], tuple[Expr, Expr]] = {}
+        self.jumps = any(isinstance(node, Where) for node in walk(tree))
+        self._strips: dict[tuple[int, Posterior], tuple[Expr, Expr, Expr]] = {}
         self._risks: dict[Posterior, Expr] = {}
 
     # -- coordinates ---------------------------------------------------------------------------------
@@ -110,9 +111,13 @@ class Cone:
         box = self.box(spans)
         if not all(lower(_derivative(self.gains[m], name), box) > 0 for name in self.names[:m]):
             return False
+        if self.jumps and enclose(self.gains[m], box, along=self.names).jumped:
+            return False
         strip = self._strip_box(m, box)
         for x in cell:
-            slopes = self._strip(m, x)
+            slopes = self._slopes(m, x, strip)
+            if slopes is None:
+                return False
             if x[0] < x[m]:
                 if not upper(_collect(slopes[0] + slopes[1]), strip) < 0:
                     return False
@@ -139,10 +144,18 @@ class Cone:
             table["a"] = box["a"] - reach
         return table
 
-    def _strip(self, m: int, x: Posterior) -> tuple[Expr, Expr]:
+    def _slopes(self, m: int, x: Posterior, strip: Mapping[str, Interval]) -> tuple[Expr, Expr] | None:
+        """The slopes of `_strip`, or None where a `where` of the loss may make C_x jump on the strip."""
+        smooth, kinked, risk = self._strip(m, x)
+        if self.jumps and enclose(risk, strip, along=tuple(strip)).jumped:
+            return None
+        return smooth, kinked
+
+    def _strip(self, m: int, x: Posterior) -> tuple[Expr, Expr, Expr]:
         """The slope in s of C_x where rank m stands at a + s, rank 0 at a - s and the others at a + s - w_2, ...
 
-        The others stay where they are while s grows. Two parts: of the smooth and of the kinked terms of the loss.
+        The others stay where they are while s grows. The slopes of the smooth and of the kinked terms of the loss,
+        and C_x itself.
         """
         if (m, x) not in self._strips:
             top: Expr = Var("a") if "a" in self.names else Const(_ZERO)
@@ -162,7 +175,8 @@ class Cone:
                 risk = _weighted(weights, [expand(part, r, scores) for r in self.ranks])
                 moved = substitute(differentiate(risk, "s"), below)
                 slopes.append(_collect(_resolve_where(resolve(moved))))
-            self._strips[m, x] = (slopes[0], slopes[1])
+            whole = _weighted(weights, [expand(self.tree, r, scores) for r in self.ranks])
+            self._strips[m, x] = (slopes[0], slopes[1], resolve(substitute(whole, below)))
         return self._strips[m, x]
 
     def risk(self, x: Posterior) -> Expr:
@@ -188,6 +202,17 @@ class Cone:
             if not (lead > 0 or (x[0] == x[m] and lead >= 0)):
                 return False
         return True
+
+    def retracts(self, spans: Sequence[Span], ranked: Posterior) -> bool:
+        """On a box that reaches the tie of ranks 0 and 1, C does not rise when the two are moved together.
+
+        `ranked` is the posterior by rank, the likeliest class at rank 0.
+        """
+        if spans[0][0] != 0 or spans[0][1] == 1:
+            return False
+        strip = self._strip_box(1, self.box(spans))
+        slopes = self._slopes(1, (ranked[1], ranked[0], *ranked[2:]), strip)
+        return slopes is not None and _rises(_collect(slopes[0] + slopes[1]), strip)
 
     def floor(self, rank: int, spans: Sequence[Span]) -> bool:
         """The loss of a rank is bounded below on the box."""
@@ -293,6 +318,19 @@ def _monotone_lower(tree: Expr, box: Mapping[str, Interval]) -> End:
 def upper(tree: Expr, box: Mapping[str, Interval]) -> End:
     """An upper bound of a tree over a box."""
     return -lower(_negated(tree), box)
+
+
+def _rises(slope: Expr, strip: Mapping[str, Interval]) -> bool:
+    """slope >= 0 on the strip: at once, or because it is at least 0 at s = 0 and rises with s."""
+    if lower(slope, strip) >= 0:
+        return True
+    try:
+        if enclose(slope, strip, along=tuple(strip)).jumped:
+            return False
+        at_tie = _collect(simplify(substitute(slope, {"s": 0})))
+        return bool(lower(at_tie, strip) >= 0 and lower(_derivative(slope, "s"), strip) >= 0)
+    except Undefined:
+        return False
 
 
 def _vanishes(slope: Expr, strip: Mapping[str, Interval]) -> bool:

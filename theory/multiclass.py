@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from flint import ctx
+
 from .arrangement import Arrangement, NotPolyhedral, arrange
-from .checker import FORMAT, VERSION, check
+from .branching import NotClosed, prove_on_cone, refute_on_cone
+from .budget import Budget, OutOfBudget
+from .checker import FORMAT, PRECISION, VERSION, check
+from .cone import Cone
 from .losses import Loss
 from .multiclass_rules import Posterior, Weights, distinct_losses, unbounded_label
 from .polyhedral import Decision, decide
@@ -14,11 +19,12 @@ from .verdict import Status, Tier, Verdict
 MAX_CLASSES = 6
 
 
-def prove_multiclass(loss: Loss, classes: int) -> Verdict:
+def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: float = 60.0) -> Verdict:
     """Prove or refute that a loss of `classes` classes is Fisher consistent on the closed simplex.
 
-    Piecewise-linear losses are decided exactly, for every posterior, near-ties and faces included
-    (`theory.polyhedral`).
+    Piecewise-linear losses are decided exactly (`theory.polyhedral`), others by branch and bound on
+    the cone of sorted scores (`theory.branching`); either way for every posterior, near-ties and
+    faces included.
     """
     if not 2 <= classes <= MAX_CLASSES:
         raise ValueError(f"classes={classes} must lie between 2 and {MAX_CLASSES}")
@@ -29,12 +35,48 @@ def prove_multiclass(loss: Loss, classes: int) -> Verdict:
     try:
         found = arrange(loss.score_tree, classes, loss.domain.kind, loss.domain.bound, vectors)
     except NotPolyhedral as reason:
-        return _undecided(loss, classes, f"{reason}; so far only piecewise-linear losses are decided for c classes")
+        if vectors or loss.domain.bound is not None:
+            return _undecided(loss, classes, f"{reason}; vector parameters and bounded scores need such a loss so far")
+        return _prove_on_cone(loss, classes, Budget(boxes, seconds))
     label = unbounded_label(found)
     if label is not None:
         where = f"the conditional risk is unbounded below where class {label} is certain"
         return _undecided(loss, classes, f"no verdict: {where}; bound the scores, as in domain bounded:2")
     return _verdict(loss, found, decide(found, symmetric=not vectors))
+
+
+def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
+    where = f"{classes} classes; scores in {loss.domain}"
+    header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": classes, "method": "cone"}
+    with ctx.workprec(PRECISION):
+        cone = Cone(loss.score_tree, classes, loss.domain.kind)
+        try:
+            refutation = refute_on_cone(cone, loss, Budget(budget.boxes // 5, budget.seconds / 4))
+            proof = None if refutation is not None else prove_on_cone(cone, loss, budget)
+        except OutOfBudget:
+            advice = (
+                f"out of budget after {budget.spent} boxes; raise boxes={budget.boxes} or seconds={budget.seconds:g}"
+            )
+            return _undecided(loss, classes, advice)
+        except NotClosed as failure:
+            return _undecided(
+                loss, classes, f"no counterexample was certified, and the proof does not close: {failure}"
+            )
+    if refutation is not None:
+        certificate = header | {"claim": "inconsistent"} | refutation
+        p = refutation["p"]
+        ((kind, scores),) = refutation["wrong"].items()
+        witness = {"p": p, "scores": scores, "wrong_class": 1, "at": "attained" if kind == "scores" else "limit"}
+        if kind == "scores":
+            witness["at"] = "attained or at a tie of the likeliest class"
+        scope = f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; {where}"
+        verdict = Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, 0.0, "at the witness", witness, certificate)
+    else:
+        certificate = header | {"claim": "consistent"} | (proof or {})
+        scope = f"every posterior of the closed simplex and every class j with p_j < max p; {where}"
+        verdict = Verdict(loss.name, Status.PROVED, Tier.CERTIFIED, scope, certificate=certificate)
+    result = check(certificate)
+    return verdict if result.valid else _undecided(loss, classes, f"the certificate was refused: {result.reason}")
 
 
 def _undecided(loss: Loss, classes: int, advice: str) -> Verdict:

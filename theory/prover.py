@@ -35,5 +35,5 @@ def prove(
     if classes is not None and (classes != 2 or loss.multiclass is not None):
         if exact(threshold) != Fraction(1, 2):
             raise ValueError(f"threshold={threshold} is for binary losses; leave it out for {classes} classes")
-        return prove_multiclass(loss, classes)
+        return prove_multiclass(loss, classes, boxes=boxes, seconds=seconds)
     return prove_binary(loss, threshold=exact(threshold), boxes=boxes, seconds=seconds)

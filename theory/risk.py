@@ -60,22 +60,34 @@ def check_posterior(p: ArrayLike) -> Array:
     return array
 
 
-def conditional_risk(loss: Loss, posterior: ArrayLike, scores: ArrayLike) -> Array:
-    """The conditional risk, for binary losses C_eta(v) and for c classes C_p(f).
+def conditional_risk(loss: Loss, eta: ArrayLike, v: ArrayLike) -> Array:
+    """The binary conditional risk C_eta(v) = eta phi_plus(v) + (1 - eta) phi_minus(v); eta and v broadcast.
 
-    Binary (the loss has a binary or pair form and `posterior`, `scores` broadcast): eta phi_plus(v) +
-    (1 - eta) phi_minus(v). Multiclass: posterior (..., c), scores (..., c) to shape (...). Raises
-    ValueError for posteriors outside [0, 1] or the simplex and for scores that are not finite.
+    A label that never occurs costs nothing, however large its loss.
+
+    Raises ValueError for eta outside [0, 1], for scores that are not finite, and for a loss without
+    a binary formula (see `multiclass_risk`).
 
     >>> from .catalogue import get
     >>> float(conditional_risk(get("hinge"), 0.75, 1.0))
     0.5
     """
-    if loss.multiclass is None:
-        eta = check_eta(posterior)
-        return np.asarray(eta * loss.phi_plus(scores) + (1 - eta) * loss.phi_minus(scores))
-    p = check_posterior(posterior)
-    return np.asarray((p * loss.values(scores)).sum(-1))
+    posterior = check_eta(eta)
+    with np.errstate(over="ignore"):
+        return _mixed(posterior, loss.phi_plus(v), loss.phi_minus(v))
+
+
+def multiclass_risk(loss: Loss, p: ArrayLike, scores: ArrayLike) -> Array:
+    """The conditional risk C_p(f) = sum_y p_y loss(f, y): p (..., c) and scores (..., c) to shape (...).
+
+    Raises ValueError for p off the simplex, for scores that are not finite, and for a loss without a
+    multiclass formula.
+
+    >>> from .catalogue import get
+    >>> float(multiclass_risk(get("crammer-singer"), [0.5, 0.25, 0.25], [0.0, 0.0, 0.0]))
+    1.0
+    """
+    return np.asarray((check_posterior(p) * loss.values(scores)).sum(-1))
 
 
 def _grid(limit: float) -> Array:
@@ -146,10 +158,15 @@ def _minimise(loss: Loss, etas: Array, points: Array) -> tuple[Array, Array]:
     return best_v, best
 
 
-def _risk(eta: Array, plus: Array, minus: Array) -> Array:
+def _mixed(eta: Array, plus: Array, minus: Array) -> Array:
+    """eta plus + (1 - eta) minus, where a label that never occurs costs nothing, however large its loss."""
     with np.errstate(all="ignore"):
-        # 0 * inf is 0 here: a label that never occurs costs nothing
-        value = np.where(eta > 0, eta * plus, 0.0) + np.where(eta < 1, (1 - eta) * minus, 0.0)
+        return np.asarray(np.where(eta > 0, eta * plus, 0.0) + np.where(eta < 1, (1 - eta) * minus, 0.0))
+
+
+def _risk(eta: Array, plus: Array, minus: Array) -> Array:
+    """The same for a search: NaN counts as +inf."""
+    value = _mixed(eta, plus, minus)
     return np.where(np.isnan(value), np.inf, value)
 
 
@@ -158,14 +175,14 @@ def psi(loss: Loss, theta: ArrayLike, points: int = 401) -> Array:
 
     psi is the largest convex function below theta -> min(gap((1 + theta)/2), gap((1 - theta)/2)) on
     [0, 1] (Bartlett, Jordan & McAuliffe 2006, Definition 2), so that psi(R - R*) <= R_phi - R_phi*
-    for every classifier. Computed on `points` grid values of theta, tier `searched`: the chord
-    between two grid values lies above a strictly convex psi by at most (spacing)^2 / 8 times its
-    second derivative.
+    for every classifier. Computed as the lower hull over `points` grid values and the wanted ones, tier
+    `searched`: never above the gap itself, and above a strictly convex envelope by at most
+    (spacing)^2 / 8 times its second derivative.
     """
     wanted = np.asarray(theta, dtype=np.float64)
     if not ((wanted >= 0) & (wanted <= 1)).all():
         raise ValueError("theta must lie in [0, 1]")
-    grid = np.linspace(0, 1, points)
+    grid = np.union1d(np.linspace(0, 1, points), wanted.ravel())
     gap = np.minimum(binary_minimiser(loss, (1 + grid) / 2).gap, binary_minimiser(loss, (1 - grid) / 2).gap)
     gap[0] = 0.0
     hull = _lower_hull(grid, np.maximum(gap, 0.0))
@@ -185,8 +202,12 @@ def _lower_hull(x: Array, y: Array) -> NDArray[np.intp]:
     return np.array(hull, dtype=np.intp)
 
 
-def multiclass_minimiser(loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 0) -> tuple[Array, Array]:
+def multiclass_minimiser(
+    loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 0, top: int | None = None
+) -> tuple[Array, Array]:
     """Scores that minimise C_p(f), one row per posterior: (m, c) to (scores (m, c), value (m,)).
+
+    With `top`, over the scores at which that class attains the maximum.
 
     A pattern search from several starts, all posteriors and starts at once, each with its own step
     length; exact kinks are met by trying ties of the sorted scores too. Tier `searched`. Scores are
@@ -204,7 +225,11 @@ def multiclass_minimiser(loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 
         4.0 * (posterior == posterior.max(-1, keepdims=True)),
     ]
     begin += [rng.normal(scale=2.0, size=(rows, classes)) for _ in range(max(0, starts - len(begin)))]
-    scores = np.clip(_project(loss, np.stack(begin, axis=1)), -limit, limit)
+
+    def allowed(f: Array) -> Array:
+        return np.clip(_project(loss, f if top is None else _raised(f, top)), -limit, limit)
+
+    scores = allowed(np.stack(begin, axis=1))
     weights = posterior[:, None, :]
     step = np.full(scores.shape[:2], 1.0)
     moves = _moves(classes)
@@ -215,8 +240,8 @@ def multiclass_minimiser(loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 
 
     value = risk(scores, weights)
     for _ in range(400):
-        trial = np.clip(_project(loss, scores[:, :, None, :] + step[:, :, None, None] * moves), -limit, limit)
-        trial = np.concatenate([trial, _project(loss, _merged(scores))], axis=2)
+        trial = scores[:, :, None, :] + step[:, :, None, None] * moves
+        trial = allowed(np.concatenate([trial, _merged(scores)], axis=2))
         values = risk(trial, weights[:, :, None, :])
         best = values.argmin(-1)
         found = np.take_along_axis(values, best[..., None], -1)[..., 0]
@@ -229,6 +254,13 @@ def multiclass_minimiser(loss: Loss, p: ArrayLike, starts: int = 8, seed: int = 
     start = value.argmin(1)
     index = np.arange(rows), start
     return scores[index], value[index]
+
+
+def _raised(scores: Array, top: int) -> Array:
+    """The scores with class `top` lifted to the maximum."""
+    lifted = scores.copy()
+    lifted[..., top] = scores.max(-1)
+    return lifted
 
 
 def _moves(classes: int) -> Array:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal, norm
 
@@ -25,7 +23,7 @@ from synthetic import (
     point_mass,
     posterior_agreement,
 )
-from synthetic._envelope import risk_in_the_plane, risk_on_the_line
+from synthetic._envelope import UNSEEN, risk_in_the_plane, risk_on_the_line
 
 Array = npt.NDArray[np.float64]
 
@@ -33,6 +31,9 @@ Array = npt.NDArray[np.float64]
 ROUNDING = 1e-14
 # Log densities here reach a few hundred, and their rounding (a few eps each) becomes relative error of the posterior.
 LOG_ROUNDING = 1e-11
+
+# A quadrature's error is an estimate: with kinks in the integrand it was too small by up to 9 / 4 in 2400 mixtures.
+ESTIMATE_SLACK = 5.0
 
 SEEDS = st.integers(min_value=0, max_value=2**32 - 1)
 
@@ -179,7 +180,7 @@ class FlatteredRisk(Twin):
 
 
 @given(mixture=mixtures(), seed=SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_law_with_a_shifted_posterior_is_caught(mixture: GaussianMixture, seed: int) -> None:
     # Two far classes hardly notice a shift of 0.1: draw until a tenth of the mass does.
     x = mixture.sample(2_000, np.random.default_rng(seed))[0]
@@ -248,23 +249,27 @@ def test_rotation_and_shift_move_the_points_and_nothing_else(law: GaussianMixtur
     moved = x @ turn.T + shift
     np.testing.assert_allclose(other.posterior(moved), law.posterior(x), rtol=LOG_ROUNDING, atol=1e-12)
     np.testing.assert_allclose(other.density(moved), law.density(x), rtol=LOG_ROUNDING)
-    assert law.bayes_risk(rng).disagrees_with(other.bayes_risk(rng)) <= 1.0
+    risk = law.bayes_risk(rng)
+    assert risk.disagrees_with(other.bayes_risk(rng)) <= 1.0
+    assert risk.kind == "standard error" or risk.error <= 2.0 * UNSEEN
 
 
 @given(law=mixtures(dimension=1))
 @settings(max_examples=30, deadline=None)
-def test_the_risk_on_the_line_against_adaptive_quadrature(law: GaussianMixture) -> None:
-    spread = np.broadcast_to(law.covariances, (law.classes, 1, 1))[:, 0, 0] ** 0.5
-
-    def lost(t: float) -> float:
-        g = law.weights * norm.pdf(t, law.means[:, 0], spread)
-        return float(g.sum() - g.max())
-
-    ends = sorted({float(m + s * k) for m, s in zip(law.means[:, 0], spread, strict=True) for k in (-12, -3, 0, 3, 12)})
-    pieces = [quad(lost, a, b, limit=400, epsabs=1e-11) for a, b in pairwise(ends)]
+def test_the_risk_on_the_line_against_a_fine_rule(law: GaussianMixture) -> None:
+    spread = np.sqrt(np.broadcast_to(law.covariances, (law.classes, 1, 1))[:, 0, 0])
+    low, high = (law.means[:, 0] - 12.0 * spread).min(), (law.means[:, 0] + 12.0 * spread).max()
+    step = (high - low) / 200_000
+    t = low + step * (np.arange(200_000) + 0.5)
+    g = law.weights * norm.pdf(t[:, None], law.means[:, 0], spread)
+    fine = step * float((g.sum(axis=1) - g.max(axis=1)).sum())
+    # The midpoint rule is exact to rounding but for the kinks, each of which costs at most step^2 / 8 per unit of slope
+    # jump; normal densities of variance >= 0.2 have slopes below 0.25 / 0.2.
+    kinks = law.classes * (law.classes - 1)
+    tolerance = kinks * step**2 / 8.0 * 2.0 * 0.25 / 0.2
     stated = law.bayes_risk()
     assert stated.kind == "exact"
-    assert abs(stated.value - sum(p[0] for p in pieces)) <= sum(p[1] for p in pieces) + stated.error
+    assert abs(stated.value - fine) <= tolerance + stated.error + 1e-12  # a sum of 200,000 rounded terms
 
 
 @given(seed=SEEDS, dimension=st.integers(1, 2))
@@ -279,6 +284,17 @@ def test_three_ways_to_the_risk_of_two_classes_agree(seed: int, dimension: int) 
         other = risk_in_the_plane(law.weights, law.means, np.stack([law.covariances] * 2))
     assert stated.disagrees_with(other) <= 1.0
     assert other.error < 1e-9
+
+
+@given(distance=st.floats(5.0, 40.0), weight=st.floats(0.2, 0.8))
+@settings(max_examples=30, deadline=None)
+def test_tiny_risks_keep_their_relative_accuracy(distance: float, weight: float) -> None:
+    weights, means = np.array([weight, 1.0 - weight]), np.array([0.0, distance])
+    wanted = GaussianMixture(weights, means[:, None], [[1.0]]).bayes_risk().value
+    # Beyond one mean and before the other both tails are small; log Phi(-20) = -203 turns rounding into 1e-13.
+    for centres in (means, means[::-1] - 3.0):
+        order = weights if centres is means else weights[::-1]
+        assert risk_on_the_line(order, centres, np.ones(2)).value == pytest.approx(wanted, rel=LOG_ROUNDING)
 
 
 def test_the_two_class_formula_by_hand() -> None:
@@ -333,7 +349,7 @@ def test_a_grid_stands_for_the_law(law: Law, seed: int) -> None:
     assert grid.points.shape == (grid.size, law.dimension)
     assert abs(math.fsum(grid.mass.tolist()) - 1.0) <= 1e-11  # thousands of equal masses, each rounded
     p = law.posterior(grid.points)
-    assert grid.expect(1.0 - p.max(axis=1)).disagrees_with(law.bayes_risk(rng)) <= 1.0
+    assert grid.expect(1.0 - p.max(axis=1)).disagrees_with(law.bayes_risk(rng)) <= ESTIMATE_SLACK
     for k in range(law.classes):
         stated = law.weights[k] if isinstance(law, GaussianMixture) else law.cell_mass @ law.cell_posterior[:, k]
         prior = Estimate(float(stated), 1e-12, "exact", "the law's own")

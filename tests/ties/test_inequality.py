@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import entr
 
+import theory
 from synthetic import (
     ENVELOPE_TOLERANCE,
     SEARCH_TOLERANCE,
     GaussianMixture,
     Law,
     PiecewiseConstant,
-    calibration,
     checkerboard,
     excess_risk_inequality,
     near_ties,
@@ -26,6 +26,7 @@ from synthetic import (
 )
 from theory.catalogue import entry, get, names
 from theory.losses import Loss, from_formula, from_pair
+from theory.risk import binary_minimiser
 
 Array = npt.NDArray[np.float64]
 
@@ -83,37 +84,42 @@ def test_costs_that_differ_by_label_need_both_sides_of_one_half() -> None:
     law = near_ties([0.1, 0.4, 0.8])
     found = excess_risk_inequality(loss, law, random_classifiers(law, 40, np.random.default_rng(1)), law.grid(1))
     assert found.holds
-    assert calibration(loss, np.array([0.3])).item() <= SEARCHED
+    assert theory.psi(loss, np.array([0.3])).item() <= SEARCHED
 
 
 def test_bounded_scores_are_kept_in_their_domain() -> None:
     loss = from_formula("softplus(-t)", domain="bounded:1/2")
-    law = near_ties([0.1, 0.9])
-    found = excess_risk_inequality(loss, law, random_classifiers(law, 40, np.random.default_rng(2)), law.grid(1))
-    assert found.holds
-    assert max(row.surrogate.value for row in found.rows) <= 1.0  # phi(-1/2) < 1 there
+    law = point_mass([0.1, 0.9])  # the least risk is at the bound: log(0.9 / 0.1) > 1/2
+
+    def risk(v: float) -> float:
+        return 0.9 * math.log1p(math.exp(-v)) + 0.1 * math.log1p(math.exp(v))
+
+    for score, kept in ((3.0, 0.5), (0.2, 0.2), (-0.3, -0.3), (-40.0, -0.5)):
+        found = excess_risk_inequality(loss, law, [lambda x, v=score: np.full(x.shape[0], v)], law.grid(1))
+        assert found.holds
+        assert found.worst.surrogate.value == pytest.approx(risk(kept) - risk(0.5), abs=SEARCHED)
 
 
 # -- psi itself ------------------------------------------------------------------------------------
 
 
-@given(theta=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@given(theta=st.lists(st.floats(0.0, 1.0), min_size=3, max_size=9))
+@settings(max_examples=15, deadline=None)
 def test_psi_against_closed_forms(theta: list[float]) -> None:
     t = np.array(theta)
     entropy = entr((1.0 + t) / 2.0) + entr((1.0 - t) / 2.0)
     known = {"logistic": math.log(2.0) - entropy, "exponential": 1.0 - np.sqrt(1.0 - t * t), "hinge": t}
     for name, wanted in known.items():
-        np.testing.assert_allclose(calibration(get(name), t), wanted, rtol=0.0, atol=SEARCHED)
+        np.testing.assert_allclose(theory.psi(get(name), t), wanted, rtol=0.0, atol=SEARCHED)
 
 
 @given(low=st.floats(0.0, 1.0), high=st.floats(0.0, 1.0), share=st.floats(0.0, 1.0))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @pytest.mark.parametrize(("mu", "tau"), [("0.1", "5"), ("1", "1"), ("5", "0.3")])
 def test_psi_is_convex_even_where_the_gap_is_not(mu: str, tau: str, low: float, high: float, share: float) -> None:
     loss = get("average-margin", mu=mu, tau=tau)
     t = np.array([low, high, share * low + (1.0 - share) * high])
-    a, b, middle = calibration(loss, np.minimum(t, 1.0)).tolist()
+    a, b, middle = theory.psi(loss, np.minimum(t, 1.0)).tolist()
     assert middle <= share * a + (1.0 - share) * b + ENVELOPE_TOLERANCE * (1.0 + float(mu))
 
 
@@ -132,7 +138,7 @@ def test_on_a_single_point_the_tied_classifier_attains_equality(name: str, eta: 
 
 
 def doubled(loss: Loss, theta: Array) -> Array:
-    return 2.0 * calibration(loss, theta)
+    return 2.0 * theory.psi(loss, theta)
 
 
 CALIBRATED = [name for name in BINARY if name != "perceptron"]  # psi = 0 for the perceptron: so is its double
@@ -158,7 +164,7 @@ def test_the_wrong_sign_is_caught(name: str) -> None:
     )
     classifiers = random_classifiers(law, 60, np.random.default_rng(4))
     found = excess_risk_inequality(
-        from_formula(formula), law, classifiers, law.grid(1), psi=lambda _, theta: calibration(right, theta)
+        from_formula(formula), law, classifiers, law.grid(1), psi=lambda _, theta: theory.psi(right, theta)
     )
     assert not found.holds
 
@@ -167,11 +173,9 @@ def test_a_gap_that_is_not_made_convex_is_caught() -> None:
     """For mu = tau = 1 the pointwise gap is not convex; without its envelope the inequality is false."""
     loss = get("average-margin", mu=1, tau=1)
     t = np.linspace(0.0, 1.0, 201)
-    from theory.risk import binary_minimiser
-
     gap = binary_minimiser(loss, (1.0 + t) / 2.0).gap
-    k = int((gap - calibration(loss, t)).argmax())
-    assert gap[k] - calibration(loss, t)[k] > 0.05
+    k = int((gap - theory.psi(loss, t)).argmax())
+    assert gap[k] - theory.psi(loss, t)[k] > 0.05
     # Two cells whose gaps average to less than the gap at their average theta, and the least wrong scores there.
     low, high, mass = 0.0, 1.0, 1.0 - t[k]
     law = PiecewiseConstant([[(1.0 - e) / 2.0, (1.0 + e) / 2.0] for e in (low, high)], [mass, 1.0 - mass])

@@ -152,9 +152,7 @@ def from_polynomial(terms: Polynomial) -> Expr:
     for monomial in terms:
         powers = dict(monomial)
         shared = {
-            atom: min(power, powers[atom], key=abs)
-            for atom, power in shared.items()
-            if power * powers.get(atom, 0) > 0
+            atom: min(power, powers[atom], key=abs) for atom, power in shared.items() if power * powers.get(atom, 0) > 0
         }
     inner: Expr | None = None
     for monomial, value in sorted(terms.items(), key=lambda item: (len(item[0]), repr(item[0]))):

@@ -1,0 +1,156 @@
+"""Certificates on the cone of sorted scores: reading and verifying them. Trusted, beside `theory.checker`.
+
+A proof is, for each rank m of the likeliest class, a tree that starts at all gaps and all posteriors
+with that class likeliest. Its nodes are lists: ["w", axis, left, right] halves a gap, ["p", parts...]
+splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of `theory.cone`.
+
+A refutation gives a posterior p whose likeliest class, 0, is unique, and a wrong score vector (or a
+direction to infinity with the limit of the risk). For each order of the other classes a tree over all gaps
+below class 0 has leaves ["v"]: the risk is nowhere below the wrong one; and ["r"]: on a box that reaches
+the tie of class 0 with the next class, the risk does not rise when the two are moved together, so it is
+not below the infimum over ties, which are wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import permutations
+from typing import Any
+
+from .cone import Cell, Cone, Posterior, Span, first_cell, lower, split_cell, split_spans
+from .expression.enclosure import enclose
+from .expression.expand import expand
+from .expression.interval import INF, End, Interval, Undefined
+from .expression.nodes import Const, Expr, Var
+from .expression.rewrite import simplify
+
+MAX_LEAVES = 500_000
+_ZERO = Fraction(0)
+
+Number = Callable[[Any], Fraction]
+
+
+class TreeRefused(Exception):
+    """A tree whose leaves do not hold, or that is malformed."""
+
+
+def verify_proof(cone: Cone, trees: Any, floors: Any, number: Number) -> int:
+    """Verify the proof trees of every rank and the trees that bound the losses below; returns the number of leaves."""
+    classes = cone.classes
+    if not (isinstance(trees, list) and len(trees) == classes - 1 and isinstance(floors, list)):
+        raise TreeRefused("a proof needs one tree per rank of the likeliest class")
+    if len(floors) != classes:
+        raise TreeRefused("a proof needs one lower bound per rank")
+    leaves = 0
+    for rank, tree in enumerate(floors):
+        leaves += _walk(tree, cone, 0, cone.whole(), (), lambda _, spans, __, rank=rank: cone.floor(rank, spans))  # type: ignore[misc]
+
+    for m, tree in enumerate(trees, start=1):
+
+        def rule(leaf: list[Any], spans: tuple[Span, ...], cell: Cell, m: int = m) -> bool:
+            if leaf == ["x"]:
+                return cone.exchange(m, spans)
+            if leaf == ["t"]:
+                return cone.tie(m, spans, cell)
+            if len(leaf) == 2 and leaf[0] == "c":
+                return cone.candidate(m, spans, cell, read_scores(cone, leaf[1], number))
+            return False
+
+        leaves += _walk(tree, cone, m, cone.whole(), first_cell(classes, m), rule)
+    return leaves
+
+
+def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, number: Number) -> int:
+    """Verify that wrong scores or ties are as good as every correct score vector at p; returns the number of leaves."""
+    classes = cone.classes
+    if sum(p) != 1 or min(p) < 0 or max(p[1:]) >= p[0]:
+        raise TreeRefused("class 0 must be the one likeliest class of the posterior")
+    risk = wrong_risk(cone, p, wrong, number)
+    orders = list(permutations(range(1, classes)))
+    if not isinstance(trees, list) or len(trees) != len(orders):
+        raise TreeRefused("a refutation needs one tree per order of the other classes")
+    leaves = 0
+    for order, tree in zip(orders, trees, strict=True):
+        ranked = (p[0], *(p[k] for k in order))
+
+        def rule(leaf: list[Any], spans: tuple[Span, ...], _: Cell, ranked: Posterior = ranked) -> bool:
+            if leaf == ["v"]:
+                return not_below(cone, ranked, spans, risk)
+            return leaf == ["r"] and cone.retracts(spans, ranked)
+
+        leaves += _walk(tree, cone, 1, cone.whole(), (), rule)
+    return leaves
+
+
+def not_below(cone: Cone, ranked: Posterior, spans: tuple[Span, ...], risk: Interval) -> bool:
+    """The conditional risk on the box is certainly at least the given one."""
+    low: End = lower(cone.risk(ranked), cone.box(spans))
+    return bool(low >= risk.hi)
+
+
+def wrong_risk(cone: Cone, p: Posterior, wrong: Any, number: Number) -> Interval:
+    """The risk of the wrong score vector, or its limit along a direction in which a wrong class is on top."""
+    if not isinstance(wrong, dict) or len(wrong) != 1:
+        raise TreeRefused("the wrong scores must be given as scores or as a direction")
+    ((kind, values),) = wrong.items()
+    scores = read_scores(cone, values, number)
+    if not any(scores[k] == max(scores) for k in range(1, cone.classes)):
+        raise TreeRefused("no wrong class is on top at the wrong scores")
+    if kind == "scores":
+        return cone.risk_at(p, scores)
+    if kind != "direction":
+        raise TreeRefused("the wrong scores must be given as scores or as a direction")
+    points: list[Expr] = [simplify(Const(score) * Var("t")) for score in scores]
+    total: Expr = Const(_ZERO)
+    for k, weight in enumerate(p):
+        if weight:
+            total = total + Const(weight) * expand(cone.tree, k, points)
+    return enclose(simplify(total), {"t": Interval(INF, INF)}).range
+
+
+def read_scores(cone: Cone, values: Any, number: Number) -> Posterior:
+    """A rational score vector of the domain."""
+    if not isinstance(values, list) or len(values) != cone.classes:
+        raise TreeRefused(f"scores must be a list of {cone.classes} numbers")
+    scores = tuple(number(value) for value in values)
+    if cone.domain == "sum-zero" and sum(scores) != 0:
+        raise TreeRefused("scores must sum to zero")
+    return scores
+
+
+def _walk(
+    tree: Any,
+    cone: Cone,
+    m: int,
+    spans: tuple[Span, ...],
+    cell: Cell,
+    rule: Callable[[list[Any], tuple[Span, ...], Cell], bool],
+) -> int:
+    """Visit every leaf with the box and the cell that the splits above it give."""
+    leaves = 0
+    pending = [(tree, spans, cell)]
+    while pending:
+        node, box, part = pending.pop()
+        if not isinstance(node, list) or not node or leaves > MAX_LEAVES:
+            raise TreeRefused("a tree node must be a list that names a split or a rule")
+        if node[0] == "w" and len(node) == 4 and type(node[1]) is int and 0 <= node[1] < len(box):
+            pending += zip(node[2:], split_spans(box, node[1]), (part, part), strict=True)
+        elif node[0] == "p" and part:
+            parts = split_cell(part, cone.classes, m)
+            if len(node) != len(parts) + 1:
+                raise TreeRefused("a split of the posteriors has the wrong number of parts")
+            pending += [(each, box, piece) for each, piece in zip(node[1:], parts, strict=True)]
+        else:
+            leaves += 1
+            try:
+                holds = rule(node, box, part)
+            except Undefined:
+                holds = False
+            if not holds:
+                raise TreeRefused(f"rule {str(node[0])[:20]!r} fails on the gaps {_show(box)}")
+    return leaves
+
+
+def _show(spans: tuple[Span, ...]) -> str:
+    return ", ".join(f"[{low}, {high}]" for low, high in spans)
