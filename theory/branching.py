@@ -172,9 +172,10 @@ def suspicious_posteriors(loss: Loss, classes: int) -> Iterator[tuple[Posterior,
     p = np.array([[float(x) for x in each] for each in trials])
     _, best = multiclass_minimiser(loss, p, starts=6)
     wrong, value = multiclass_minimiser(loss, p, starts=6, top=1)
-    order = np.argsort(value - best)
-    for i in order:
-        if value[i] - best[i] <= 1e-9 * max(1.0, abs(best[i])):
+    gap = (value - best) / np.maximum(1.0, np.abs(best))
+    face = np.array([min(each) == 0 for each in trials])
+    for i in np.lexsort((gap, face)):
+        if gap[i] <= 1e-9:
             yield trials[i], wrong[i]
 
 

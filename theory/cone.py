@@ -50,7 +50,7 @@ from .expression.nodes import (
     substitute,
     walk,
 )
-from .expression.normal import TooLarge, from_polynomial, normal_form, polynomial, same_function
+from .expression.normal import Monomial, TooLarge, from_polynomial, normal_form, polynomial, same_function
 from .expression.rewrite import simplify
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
@@ -275,15 +275,38 @@ def lower(tree: Expr, box: Mapping[str, Interval]) -> End:
         terms = polynomial(tree)
     except TooLarge:
         return best
-    if len(terms) < 2:
-        return best
     total = Interval.point(0)
     for monomial, value in terms.items():
         part = _monotone_lower(from_polynomial({monomial: value}), box)
         if not part > NEG_INF:
+            part = _paired_lower(monomial, value, box)
+        if not part > NEG_INF:
             return best
         total = Interval((total + Interval(part, part)).lo, INF)
     return total.lo
+
+
+def _paired_lower(monomial: Monomial, value: Fraction, box: Mapping[str, Interval]) -> End:
+    """A lower bound of a product with one unbounded factor, which is bounded together with one that vanishes."""
+    factors = [from_polynomial({(factor,): _ONE}) for factor in monomial]
+    try:
+        ranges = [enclose(factor, box, along=tuple(box)).range for factor in factors]
+    except Undefined:
+        return NEG_INF
+    wild = [i for i, found in enumerate(ranges) if found.lo == NEG_INF or found.hi == INF]
+    if len(wild) != 1:
+        return NEG_INF
+    for k, found in enumerate(ranges):
+        if k == wild[0] or (found.lo != 0 and found.hi != 0):
+            continue
+        pair = simplify(factors[wild[0]] * factors[k])
+        total = Interval(_monotone_lower(pair, box), -_monotone_lower(_negated(pair), box))
+        if total.lo > NEG_INF and total.hi < INF:
+            for i, other in enumerate(ranges):
+                if i not in (wild[0], k):
+                    total = total * other
+            return (total * Interval.point(value)).lo
+    return NEG_INF
 
 
 def _monotone_lower(tree: Expr, box: Mapping[str, Interval]) -> End:

@@ -70,6 +70,8 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
         if kind == "scores":
             witness["at"] = "attained or at a tie of the likeliest class"
         scope = f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; {where}"
+        if "0" in p:
+            scope += "; consistent on the interior as far as searched: no failure found where all p_k > 0"
         verdict = Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, 0.0, "at the witness", witness, certificate)
     else:
         certificate = header | {"claim": "consistent"} | (proof or {})
@@ -104,7 +106,11 @@ def _verdict(loss: Loss, found: Arrangement, decision: Decision) -> Verdict:
     elif decision.p is not None and decision.wrong is not None:
         p, scores = [str(x) for x in decision.p], [str(x) for x in decision.wrong.scores]
         certificate = header | {"claim": "inconsistent", "p": p, "scores": scores}
-        interior = "; no failure found at posteriors with all p_k > 0" if decision.interior_consistent else ""
+        interior = (
+            "; consistent on the interior as far as searched: no failure found where all p_k > 0"
+            if decision.interior_consistent
+            else ""
+        )
         verdict = Verdict(
             loss.name,
             Status.REFUTED,

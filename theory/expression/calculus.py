@@ -68,9 +68,9 @@ def _derivative(expr: Expr, name: str) -> Expr:
             return Mul(Mul(e, Pow(u, Sub(e, ONE))), _derivative(u, name))
         case Pow(u, e):
             return Mul(expr, _derivative(Mul(e, Call("log", u)), name))
-        case Call("log", u) if (terms := _exponential_sum(u, name)) is not None:
+        case Call("log", u) if (terms := _exponential_sum(normal_form(u), name)) is not None:
             return _log_slope(terms, name)
-        case Call("log1p", u) if (terms := _exponential_sum(Add(ONE, u), name)) is not None:
+        case Call("log1p", u) if (terms := _exponential_sum(normal_form(Add(ONE, u)), name)) is not None:
             return _log_slope(terms, name)
         case Call(function, u):
             return Mul(_outer(function, u), _derivative(u, name))
