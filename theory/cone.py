@@ -204,13 +204,21 @@ class Cone:
         return True
 
     def retracts(self, spans: Sequence[Span], ranked: Posterior) -> bool:
-        """On a box that reaches the tie of ranks 0 and 1, C does not rise when the two are moved together.
+        """On a box that reaches the tie of ranks 0 and 1, C does not rise on the way to that tie.
 
-        `ranked` is the posterior by rank, the likeliest class at rank 0.
+        The way is either lowering rank 0 alone, or moving the two together. `ranked` is the posterior
+        by rank, the likeliest class at rank 0.
         """
         if spans[0][0] != 0 or spans[0][1] == 1:
             return False
-        strip = self._strip_box(1, self.box(spans))
+        box = self.box(spans)
+        if not (self.jumps and enclose(self.risk(ranked), box, along=self.names).jumped):
+            try:
+                if lower(_derivative(self.risk(ranked), "w1"), box) >= 0:
+                    return True
+            except Undefined:
+                pass
+        strip = self._strip_box(1, box)
         slopes = self._slopes(1, (ranked[1], ranked[0], *ranked[2:]), strip)
         return slopes is not None and _rises(_collect(slopes[0] + slopes[1]), strip)
 

@@ -7,8 +7,8 @@ splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of
 A refutation gives a posterior p whose likeliest class, 0, is unique, and a wrong score vector (or a
 direction to infinity with the limit of the risk). For each order of the other classes a tree over all gaps
 below class 0 has leaves ["v"]: the risk is nowhere below the wrong one; and ["r"]: on a box that reaches
-the tie of class 0 with the next class, the risk does not rise when the two are moved together, so it is
-not below the infimum over ties, which are wrong.
+the tie of class 0 with the next class, the risk does not rise on the way to that tie, so it is not below
+the infimum over ties, which are wrong.
 """
 
 from __future__ import annotations
