@@ -1,1 +1,1 @@
-"""Placeholder face, filled by its package."""
+"""The application: command line, `reproduce` and the report. Imports the other three packages; nothing imports it."""

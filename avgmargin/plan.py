@@ -1,0 +1,226 @@
+"""What `reproduce` does at each scale, as plain frozen values: a plan is a list of jobs, each with a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import arguments
+from .environment import code_fingerprint
+from .errors import UserError
+from .files import sha256_of
+
+PARTS = ("proofs", "curves", "synthetic", "training")
+TITLES = {
+    "proofs": "proofs and certificates",
+    "curves": "conditional risk near the tie",
+    "synthetic": "synthetic laws",
+    "training": "training on images",
+}
+_CODE = {
+    "proofs": ("theory", "synthetic"),
+    "curves": ("theory",),
+    "synthetic": ("theory", "synthetic"),
+    "training": ("theory", "deep"),
+}
+CLASSES = (2, 3)
+TRAINED = ("ce", "average-margin", "average-margin-released")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work: `settings` decide its result, `steps` is its length for the progress bar."""
+
+    part: str
+    name: str
+    settings: Mapping[str, Any]
+    command: str
+    steps: int = 1
+    code: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", tuple(code_fingerprint(package) for package in _CODE[self.part]))
+
+    @property
+    def key(self) -> str:
+        """Part, settings and the code that runs it, hashed: an equal key promises an equal result."""
+        text = json.dumps([self.part, self.name, self.settings, self.code], sort_keys=True)
+        return sha256_of(text.encode())[:16]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much each part does; grids in points, laws as (name, grid, classifiers, draws).
+
+    `losses` and `three` are the losses proved for two and three classes, None for all; `three_budget` is the budget of
+    a three-class proof in boxes and seconds. Boxes should run out first: seconds depend on the machine.
+    """
+
+    losses: tuple[str, ...] | None
+    three: tuple[str, ...] | None
+    three_budget: tuple[int, float]
+    laws: tuple[tuple[str, int, int, int], ...]
+    linear_epochs: int
+    mlp_epochs: int
+    hidden: int
+    per_class: int
+    curve_points: int
+
+
+_SIZES = {
+    "tiny": Size(
+        losses=("perceptron", "average-margin", "average-margin-released"),
+        three=("perceptron",),
+        three_budget=(100, 60.0),
+        laws=(("gaussian-plane", 60, 8, 500), ("near-ties", 1, 8, 500), ("near-ties-3", 1, 0, 500)),
+        linear_epochs=6,
+        mlp_epochs=2,
+        hidden=16,
+        per_class=20,
+        curve_points=40,
+    ),
+    "quick": Size(
+        losses=None,
+        three=None,
+        three_budget=(1000, 45.0),
+        laws=(
+            ("gaussian-plane", 1500, 40, 20_000),
+            ("gaussian-line", 500, 40, 20_000),
+            ("checkerboard", 1, 40, 20_000),
+            ("near-ties", 1, 40, 20_000),
+            ("near-ties-3", 1, 0, 20_000),
+            ("gaussian-3", 80, 0, 20_000),
+        ),
+        linear_epochs=120,
+        mlp_epochs=24,
+        hidden=1024,
+        per_class=400,
+        curve_points=250,
+    ),
+    "full": Size(
+        losses=None,
+        three=None,
+        three_budget=(20_000, 1800.0),
+        laws=(
+            ("gaussian-plane", 6000, 200, 200_000),
+            ("gaussian-line", 4000, 200, 200_000),
+            ("checkerboard", 1, 200, 200_000),
+            ("near-ties", 1, 200, 200_000),
+            ("near-ties-3", 1, 0, 200_000),
+            ("gaussian-3", 600, 0, 200_000),
+        ),
+        linear_epochs=300,
+        mlp_epochs=100,
+        hidden=1024,
+        per_class=400,
+        curve_points=500,
+    ),
+}
+_IDX_EPOCHS = {"tiny": (1, 1), "quick": (20, 4), "full": (50, 20)}
+"""Epochs (linear, mlp) on IDX files, whose 60,000 images make an epoch 15 times longer."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of `reproduce`."""
+
+    scale: str = "quick"
+    seed: int = 0
+    data_dir: str | None = None
+    data_name: str = "mnist5k"
+    data_sha256: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+        check_seed(self.seed)
+
+
+def check_scale(scale: str) -> None:
+    """UserError unless the scale is known."""
+    if scale not in _SIZES:
+        raise UserError(f"scale {scale!r} must be {' or '.join(arguments.SCALES)}")
+
+
+def check_seed(seed: int) -> None:
+    """UserError unless the seed can be one."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed={seed} must lie in 0..2^63 - 1")
+
+
+def jobs(request: Request, losses: Mapping[str, tuple[int, ...]]) -> list[Job]:
+    """The jobs of a request in the order of the report; `losses` are names with the class counts to be proved."""
+    size = _SIZES[request.scale]
+    names = tuple(losses) if size.losses is None else size.losses
+    three = names if size.three is None else size.three
+    found = [proof_job(name, 2, 20_000, 60.0) for name in names if 2 in losses[name]]
+    found += [proof_job(name, 3, *size.three_budget) for name in three if 3 in losses[name]]
+    found.append(Job("curves", "near-tie", {"points": size.curve_points}, "part of avgmargin reproduce"))
+    found += law_jobs(request.scale, request.seed, tuple(names))
+    return found + training_jobs(request)
+
+
+def proof_job(loss: str, classes: int, boxes: int, seconds: float) -> Job:
+    """The proof of a catalogue loss; two classes mean the binary form."""
+    settings = {"loss": loss, "classes": classes, "boxes": boxes, "seconds": seconds}
+    name = loss if classes == 2 else f"{loss}-{classes}-classes"
+    many = "" if classes == 2 else f" --classes {classes}"
+    return Job("proofs", name, settings, f"avgmargin prove {loss}{many} --boxes {boxes} --seconds {seconds:g}")
+
+
+def law_jobs(scale: str, seed: int, losses: tuple[str, ...]) -> list[Job]:
+    """One job per law of a scale."""
+    check_scale(scale)
+    check_seed(seed)
+    return [
+        Job(
+            "synthetic",
+            law,
+            {"law": law, "grid": grid, "classifiers": count, "draws": draws, "seed": seed, "losses": list(losses)},
+            f"avgmargin synthetic --scale {scale} --seed {seed}",
+        )
+        for law, grid, count, draws in _SIZES[scale].laws
+    ]
+
+
+def training_jobs(request: Request) -> list[Job]:
+    """One job per model and loss."""
+    size = _SIZES[request.scale]
+    epochs = {"linear": size.linear_epochs, "mlp": size.mlp_epochs}
+    if request.data_dir is not None:
+        epochs = dict(zip(("linear", "mlp"), _IDX_EPOCHS[request.scale], strict=True))
+    source = {"folder": request.data_dir, "name": request.data_name, "seed": request.seed, "per_class": size.per_class}
+    found = []
+    for model in ("linear", "mlp"):
+        for loss in TRAINED:
+            config = {
+                "name": f"{model}-{loss}",
+                "dataset": request.data_name,
+                "model": model,
+                "loss": loss,
+                "hidden": size.hidden,
+                "epochs": epochs[model],
+                "seed": request.seed,
+            }
+            words = ["avgmargin train", "--model", model, "--loss", loss, "--epochs", epochs[model]]
+            words += ["--hidden", size.hidden] if model == "mlp" else []
+            words += ["--seed", request.seed]
+            words += ["--per-class", size.per_class] if request.data_dir is None else ["--data-dir", request.data_dir]
+            settings = {"config": config, "source": source, "sha256": request.data_sha256}
+            found.append(Job("training", f"{model}-{loss}", settings, " ".join(map(str, words)), epochs[model] + 1))
+    return found
+
+
+def as_config(request: Request, chosen: list[Job]) -> dict[str, Any]:
+    """The resolved configuration, for config.toml: TOML knows no null, so absent values are left out."""
+    asked = {key: value for key, value in asdict(request).items() if value not in (None, "")}
+    return {"request": asked, "jobs": [{"part": job.part, "name": job.name, **_known(job.settings)} for job in chosen]}
+
+
+def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _known(value) if isinstance(value, Mapping) else value
+        for key, value in settings.items()
+        if value not in (None, "")
+    }

@@ -1,0 +1,297 @@
+"""The report: numbers gathered from finished jobs, and the page that shows them.
+
+`report.json` holds every number of the page; `report.html` is a pure function of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import figures
+from .curves import TARGETS
+from .errors import UserError, one_line
+from .files import dump_csv, dump_json, read_object, write_atomic
+from .plan import PARTS, TITLES, Job, Request
+from .proofs import witness_text
+from .sentences import READINGS, claims, number, trade_off
+from .verification import compare
+
+FORMAT, VERSION = "avgmargin report", 1
+Report = dict[str, Any]
+
+
+def assemble(
+    request: Request, jobs: Sequence[Job], records: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]
+) -> Report:
+    """The report of finished jobs; what may differ between two equal commands is under `timing` and `environment`."""
+    results: dict[str, list[Any]] = {part: [] for part in PARTS}
+    for job, record in zip(jobs, records, strict=True):
+        results[job.part].append(record["result"])
+    proofs, (curves,), laws, runs = (results[part] for part in ("proofs", "curves", "synthetic", "training"))
+    linear = next((run for run in runs if run["name"] == "linear-ce" and run["status"] == "done"), None)
+    report: Report = {
+        "format": FORMAT,
+        "version": VERSION,
+        "request": {"scale": request.scale, "seed": request.seed, "data_dir": request.data_dir},
+        "data": runs[0]["data"],
+        "proofs": proofs,
+        "curves": {"sticking_limit": curves["sticking_limit"]},
+        "synthetic": {"laws": laws, "comparison": compare(laws, proofs)},
+        "training": {
+            "runs": runs,
+            "trade_off": None
+            if linear is None
+            else {reading: trade_off(linear["epochs"], reading) for reading in READINGS},
+        },
+    }
+    report["counts"] = _counts(report)
+    report["claims"] = claims(report)
+    report["figures"] = _figures(report, curves)
+    report["timing"] = _timing(jobs, records)
+    report["environment"] = dict(environment)
+    return report
+
+
+def failed(report: Mapping[str, Any]) -> list[str]:
+    """The checks of a report that failed: refused certificates, contradicted verdicts, broken inequalities."""
+    bad = {"certificates", "synthetic", "inequality"}
+    return [claim["title"] for claim in report["claims"] if claim["key"] in bad and claim["holds"] is False]
+
+
+def _counts(report: Mapping[str, Any]) -> dict[str, Any]:
+    proofs = report["proofs"]
+    verdicts = []
+    for classes in sorted({row["classes"] for row in proofs}):
+        statuses = [row["status"] for row in proofs if row["classes"] == classes]
+        words = {word: statuses.count(word.upper()) for word in ("proved", "refuted", "undecided")}
+        verdicts.append({"classes": classes, "losses": len(statuses), **words})
+    return {
+        "verdicts": verdicts,
+        "certificates": sum(row["certificate"] is not None for row in proofs),
+        "verified": sum(bool(row["check"] and row["check"]["valid"]) for row in proofs),
+        "compared": sum(row["matches"] is not None for row in report["synthetic"]["comparison"]),
+        "matching": sum(bool(row["matches"]) for row in report["synthetic"]["comparison"]),
+        "classifiers": sum(row["classifiers"] for law in report["synthetic"]["laws"] for row in law["inequality"]),
+        "violations": sum(row["violations"] for law in report["synthetic"]["laws"] for row in law["inequality"]),
+        "runs": len(report["training"]["runs"]),
+        "finished": sum(run["status"] == "done" for run in report["training"]["runs"]),
+    }
+
+
+def _timing(jobs: Sequence[Job], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = [
+        {
+            "part": job.part,
+            "name": job.name,
+            "command": job.command,
+            "seconds": record["seconds"],
+            "reused": record["reused"],
+            "notes": record.get("notes", []),
+        }
+        for job, record in zip(jobs, records, strict=True)
+    ]
+    parts = [
+        {"part": part, "title": TITLES[part], "seconds": round(sum(r["seconds"] for r in rows if r["part"] == part), 3)}
+        for part in PARTS
+    ]
+    return {"parts": parts, "jobs": rows}
+
+
+# -- tables behind the figures ----------------------------------------------------------------------------
+
+
+def _figures(report: Mapping[str, Any], curves: Mapping[str, Any]) -> list[dict[str, Any]]:
+    limit = curves["sticking_limit"]
+    made = [
+        _figure(
+            "near-tie",
+            "Conditional risk near the tie",
+            "Conditional risk of both losses for posteriors just above one half. "
+            + _minima_words(curves["near_tie"]["minima"]),
+            "C_η(t) = η φ(t) + (1 − η) φ(−t), shifted to 0 at t = 0; dots mark the searched minimisers. "
+            + _minima_words(curves["near_tie"]["minima"]),
+            curves["near_tie"],
+        ),
+        _figure(
+            "minimisers",
+            "Minimiser against posterior",
+            "Minimising score against the posterior for logistic loss and both average-margin losses; "
+            f"the released loss stays at 0 up to about {number(limit['searched'], 4)}.",
+            f"A minimiser at 0 predicts a tie. Dotted: {limit['formula']}, up to which the formula (1 + 2μ)/(2 + 2μ) "
+            "says the released loss sticks at 0, and its mirror image.",
+            {**curves["minimisers"], "limit": limit["value"], "limit_text": limit["formula"]},
+        ),
+        _figure(
+            "calibration",
+            "Calibration function ψ",
+            "Calibration function of four losses for excess risks up to one half.",
+            "ψ(θ) is the excess surrogate risk that an excess 0-1 risk of θ costs at least, in floats (searched). "
+            "Where ψ is 0, driving the surrogate risk to its minimum guarantees nothing.",
+            curves["calibration"],
+        ),
+        _excess_figure(report["synthetic"]["laws"], curves["calibration"]),
+        _margin_figure(report["training"]["runs"]),
+        _accuracy_figure(report["training"]["runs"]),
+    ]
+    return [figure for figure in made if figure is not None]
+
+
+def _figure(key: str, title: str, alt: str, caption: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": key, "title": title, "alt": alt, "caption": caption, "csv": f"data/{key}.csv", **table}
+
+
+def _minima_words(minima: Sequence[Mapping[str, Any]]) -> str:
+    words = []
+    for name in dict.fromkeys(point["loss"] for point in minima):
+        points = [point for point in minima if point["loss"] == name]
+        stuck = [f"{point['eta']:g}" for point in points if point["v"] == 0]
+        moved = [f"{number(point['v'])} (η = {point['eta']:g})" for point in points if point["v"] != 0]
+        told = ([f"0 for η = {', '.join(stuck)}"] if stuck else []) + ([", ".join(moved)] if moved else [])
+        words.append(f"{name}: minimiser {' and '.join(told)}.")
+    return " ".join(words)
+
+
+def _excess_figure(laws: Sequence[Mapping[str, Any]], psi: Mapping[str, Any]) -> dict[str, Any] | None:
+    rows: list[list[Any]] = []
+    for law in laws:
+        rows += [[row["loss"], *point] for row in law["inequality"] if row["loss"] in TARGETS for point in row["rows"]]
+    if not rows:
+        return None
+    bounds = {name: [[row[0], row[psi["columns"].index(name)]] for row in psi["rows"]] for name in TARGETS}
+    return _figure(
+        "excess-risk",
+        "Excess risks of random classifiers",
+        "Excess surrogate risk against excess 0-1 risk of random classifiers, with the bound psi, for both losses.",
+        "Each dot is a random classifier on the law gaussian-plane; the inequality puts no dot below the curve.",
+        {"columns": ["loss", "excess 0-1 risk", "excess surrogate risk", "bound"], "rows": rows, "bounds": bounds},
+    )
+
+
+def _margin_figure(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    chosen = {
+        run["config"]["loss"]: run["epochs"] for run in runs if run["config"]["model"] == "linear" and run["epochs"]
+    }
+    if not chosen:
+        return None
+    kinds = {"average": "train_label_distance_mean", "minimum": "train_label_distance_min"}
+    columns = [f"{kind}, {loss}" for kind in kinds for loss in chosen]
+    length = max(len(epochs) for epochs in chosen.values())
+    rows = []
+    for epoch in range(1, length):
+        cells = [
+            epochs[epoch][key] if epoch < len(epochs) else None for key in kinds.values() for epochs in chosen.values()
+        ]
+        rows.append([epoch, *cells])
+    mean, least = kinds.values()
+    ends = "; ".join(
+        f"{figures.NAMES[loss]}: average {number(epochs[-1][mean])}, minimum {number(epochs[-1][least])}"
+        for loss, epochs in chosen.items()
+    )
+    return _figure(
+        "margins",
+        "Margins of the linear model through training",
+        f"Average and minimum exact training distance of the linear model per epoch. At the last epoch: {ends}.",
+        f"Exact distances (label's half-spaces) of the training images, from epoch 1 on. At the last epoch: {ends}.",
+        {"columns": ["epoch", *columns], "rows": rows},
+    )
+
+
+def _accuracy_figure(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    chosen = {f"{run['config']['model']}, {run['config']['loss']}": run["epochs"] for run in runs if run["epochs"]}
+    if not chosen:
+        return None
+    rows = [
+        [epoch, *(epochs[epoch]["test_accuracy"] if epoch < len(epochs) else None for epochs in chosen.values())]
+        for epoch in range(max(map(len, chosen.values())))
+    ]
+    ends = "; ".join(f"{name} {100 * epochs[-1]['test_accuracy']:.1f} %" for name, epochs in chosen.items())
+    return _figure(
+        "accuracy",
+        "Test accuracy through training",
+        f"Test accuracy per epoch of the linear model and the multilayer perceptron. At the last epoch: {ends}.",
+        f"At the last epoch: {ends}.",
+        {"columns": ["epoch", *chosen], "rows": rows},
+    )
+
+
+# -- the page -----------------------------------------------------------------------------------------------
+
+
+def render(report: Mapping[str, Any], drawings: Mapping[str, str] | None = None) -> str:
+    """The whole page, self-contained; `drawings` are SVG texts by figure id, drawn here when absent."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    drawn = drawings or {figure["id"]: figures.draw(figure) for figure in report["figures"]}
+    environment = Environment(
+        loader=PackageLoader("avgmargin"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(num=number, percent=_percent, cell=_cell, line=one_line, witness=witness_text)
+    shown = [
+        {**figure, "svg": Markup(figures.inline(drawn[figure["id"]], figure["id"], figure["alt"]))}
+        for figure in report["figures"]
+    ]
+    page = environment.get_template("report.html")
+    return page.render(
+        words={2: "two", 3: "three", 4: "four", 5: "five", 6: "six"},
+        report=report,
+        figures={figure["id"]: figure for figure in shown},
+        names=figures.NAMES,
+    )
+
+
+def write(report: Mapping[str, Any], root: Path) -> list[Path]:
+    """Write figures, CSV tables, `report.json` and `report.html` below `root`; the paths written, the page last."""
+    drawings = {figure["id"]: figures.draw(figure) for figure in report["figures"]}
+    files: dict[str, bytes] = {}
+    for figure in report["figures"]:
+        files[f"figures/{figure['id']}.svg"] = drawings[figure["id"]].encode("utf-8")
+        files[figure["csv"]] = dump_csv(figure["columns"], figure["rows"])
+    files |= _run_tables(report["training"]["runs"])
+    files["report.json"] = dump_json(report)
+    files["report.html"] = render(report, drawings).encode("utf-8")
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, data)
+    return [root / name for name in files]
+
+
+def load(root: Path) -> Report:
+    """The report of a run folder; UserError when there is none that this version can show."""
+    report = read_object(root / "report.json")
+    if report is None:
+        raise UserError(f"run folder {str(root)!r} must hold a readable report.json")
+    if report.get("format") != FORMAT or report.get("version") != VERSION:
+        raise UserError(f"{str(root / 'report.json')!r} must have format {FORMAT!r}, version {VERSION}")
+    return report
+
+
+def _run_tables(runs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    found = {}
+    for run in runs:
+        if run["epochs"]:
+            columns = list(run["epochs"][0])
+            found[f"data/{run['name']}.csv"] = dump_csv(columns, [[row[c] for c in columns] for row in run["epochs"]])
+    return found
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (int, float)):
+        return number(float(value), 5) if isinstance(value, float) else str(value)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,108 @@
+"""What a worker process does for each kind of job; everything heavy is imported here, in the worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .files import sha256_of
+from .plan import Job
+
+Tell = Callable[[int, str], None]
+
+
+def execute(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    """Do one job; the answer has its `result` and the `files` it made, as paths below `root` with their SHA-256."""
+    return _KINDS[job.part](job, root, tell)
+
+
+def _proof(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    import theory
+
+    from .proofs import Effort, check_elsewhere, prove_and_store
+    from .verification import seen_to_fail
+
+    loss = theory.catalogue.get(job.settings["loss"])
+    entry = theory.catalogue.entry(loss.name)
+    classes = None if job.settings["classes"] == 2 else job.settings["classes"]
+    effort = Effort(classes=classes, boxes=job.settings["boxes"], seconds=job.settings["seconds"])
+    found = prove_and_store(loss, effort, root / "certificates")
+    spent = found.pop("seconds")
+    checked = None
+    if found["certificate"] is not None:
+        tell(0, f"{found['status'].lower()}; checking the certificate in another process")
+        path = Path(found["certificate"])
+        found["certificate"] = f"certificates/{path.name}"
+        checked = {**check_elsewhere(path), "path": found["certificate"]}
+    literature = {"title": entry.title, "strength": entry.strength, "source": entry.source}
+    seen = seen_to_fail(loss, found["witness"])
+    result = {**found, "literature": literature, "check": checked, "witness_seen": seen}
+    return {"result": result, "search_seconds": spent, "files": _files(root, found["certificate"])}
+
+
+def _curves(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    from . import curves
+
+    points = job.settings["points"]
+    result = {
+        "near_tie": curves.near_tie(points),
+        "minimisers": curves.minimisers(points),
+        "calibration": curves.calibration(points),
+        "sticking_limit": curves.sticking_limit(),
+    }
+    return {"result": result, "files": {}}
+
+
+def _law(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    import theory
+
+    from .verification import LawSettings, run_law
+
+    settings = LawSettings(**{**job.settings, "losses": tuple(job.settings["losses"])})
+    losses = [theory.catalogue.get(name) for name in settings.losses]
+    return {"result": run_law(settings, losses, lambda words: tell(0, words)), "files": {}}
+
+
+def _training(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    from .experiments import DataSource, run_training
+
+    folder = f"deep/{job.name}-{job.key[:8]}"
+    (root / "deep").mkdir(exist_ok=True)
+    result = run_training(job.settings["config"], DataSource(**job.settings["source"]), root / folder, tell)
+    notes = result.pop("notes")
+    result["folder"] = folder
+    files = _files(
+        root, *(f"{folder}/{name}" for name in ("config.toml", "metrics.jsonl", "manifest.json", "summary.json"))
+    )
+    return {"result": result, "notes": notes, "files": files}
+
+
+def _files(root: Path, *names: str | None) -> dict[str, str]:
+    return {name: sha256_of((root / name).read_bytes()) for name in names if name is not None}
+
+
+_KINDS: dict[str, Callable[[Job, Path, Tell], dict[str, Any]]] = {
+    "proofs": _proof,
+    "curves": _curves,
+    "synthetic": _law,
+    "training": _training,
+}
+
+
+def die_with_parent() -> None:
+    """End this worker when the process that started it is gone, even by SIGKILL."""
+    import multiprocessing
+    import threading
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
