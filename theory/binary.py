@@ -68,9 +68,15 @@ def prove_binary(loss: Loss, *, threshold: Fraction = _HALF, boxes: int = 20_000
         return _undecided(loss, f"the certificate was refused: {result.reason}")
     gaps = [gap for _, gap in covers]
     gap = None if any(g is None for g in gaps) else float(min(g for g in gaps if g is not None))
-    scope = "every posterior eta in [0, 1] except the tie eta = " + str(threshold) + f"; scores in {loss.domain}"
-    region = f"|eta - {threshold}| >= {GAP_THETA} of the way to certainty" if gap is not None else None
+    scope = f"every posterior eta in [0, 1] except the tie eta = {threshold}; {loss.domain.words}"
+    region = None if gap is None else _gap_region(threshold, one_sided=len(sides) == 1 and threshold != _HALF)
     return Verdict(loss.name, Status.PROVED, Tier.CERTIFIED, scope, gap, region, certificate=certificate)
+
+
+def _gap_region(threshold: Fraction, one_sided: bool) -> str:
+    """Where the stated gap holds, in words."""
+    high = threshold + (1 - threshold) * GAP_THETA
+    return f"eta >= {high}" if one_sided else f"eta >= {high} or eta <= {threshold * (1 - GAP_THETA)}"
 
 
 # -- setting up ---------------------------------------------------------------------------------------
@@ -112,7 +118,7 @@ def _header(loss: Loss, threshold: Fraction, claim: str) -> dict[str, Any]:
 
 
 def _undecided(loss: Loss, advice: str) -> Verdict:
-    return Verdict(loss.name, Status.UNDECIDED, Tier.SEARCHED, f"scores in {loss.domain}", advice=advice)
+    return Verdict(loss.name, Status.UNDECIDED, Tier.SEARCHED, loss.domain.words, advice=advice)
 
 
 def _unbounded(problem: Problem) -> str | None:
@@ -207,7 +213,9 @@ def _float_failures(problem: Problem) -> list[Fraction]:
     right = binary_minimiser(
         _view(problem), [float(eta) for eta in etas], threshold=float(problem.threshold)
     ).right_value
-    lost = np.minimum(gap, far - right) <= 64 * np.finfo(float).eps * scale
+    with np.errstate(invalid="ignore"):
+        beyond = np.nan_to_num(far - right, nan=np.inf)
+    lost = np.minimum(gap, beyond) <= 64 * np.finfo(float).eps * scale
     return [eta for eta, bad in zip(etas, lost, strict=True) if bad]
 
 
@@ -249,7 +257,7 @@ def _refute(
         wrong_v, gap, _ = _float_gap(problem, [eta])
         for wrong in dict.fromkeys(_round_scores(float(wrong_v[0]), problem.limit)):
             try:
-                entries = _cover_right(problem, eta, wrong, max(0.0, float(gap[0]) * -0.5), budget)
+                entries = _cover_right(problem, eta, wrong, float(np.clip(-0.5 * gap[0], 0.0, 1e6)), budget)
             except (_Failed, Undefined):
                 continue
             return {"eta": str(eta), "wrong": _text(wrong), **entries}, eta, wrong, float(Fraction(entries["gap"]))
@@ -322,7 +330,7 @@ def _refuted(
         "score": _text(wrong),
         "at": "limit" if isinstance(wrong, float) else "attained",
     }
-    scope = f"refuted at eta = {eta}: the wrong score {_text(wrong)} is optimal; scores in {loss.domain}"
+    scope = f"refuted at eta = {eta}: the wrong score {_text(wrong)} is optimal; {loss.domain.words}"
     return Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, gap, "at the witness", witness, certificate)
 
 

@@ -116,6 +116,8 @@ class Problem:
         left, right, both = ((-r, _ZERO), (_ZERO, r), (-r, r))
         pieces = [enclose_between(self.phi, "t", side) for side in (left, right)]
         whole = enclose_between(self.phi, "t", both)
+        if not (pieces[0].range.is_finite and pieces[1].range.is_finite):
+            return False
         if pieces[0].jumped or pieces[1].jumped or not (not whole.jumped or self._joins_at_zero(pieces)):
             return False
         fall = differentiate(self.reflection, "t")
@@ -135,6 +137,9 @@ class Problem:
     def slide(self, cell: tuple[Fraction, Fraction], box: Box) -> bool:
         """C falls on the box for every eta in the cell above a; next to 0 it falls to the right of 0 too."""
         if self.jumps or cell[0] != self.threshold or not isinstance(box[0], Fraction):
+            return False
+        reach: Box = (box[0], -box[0]) if box[1] == 0 else box
+        if not all(enclose_between(tree, "v", reach).range.is_finite for tree in (self.plus, self.minus)):
             return False
         weak, strict = (differentiate(self.risk(eta), "v") for eta in cell)
         if not enclose_between(strict, "v", box).range.hi < 0:
@@ -159,7 +164,11 @@ class Problem:
         )
 
     def floor(self, box: Box) -> bool:
-        """C_eta is bounded below on the box, for every eta in [a, 1]."""
+        """C_eta is bounded below on the box, for every eta in [a, 1]; both losses are finite where the box is."""
+        if all(isinstance(end, Fraction) for end in box) and box[0] != box[1]:
+            for tree in (self.plus, self.minus):
+                if not enclose_between(tree, "v", box).range.is_finite:
+                    return False
         return all(self._low(eta, box) > NEG_INF for eta in (self.threshold, _ONE))
 
     # -- rules for `inconsistent` ------------------------------------------------------------------
@@ -173,10 +182,11 @@ class Problem:
         r = box[1]
         if box[0] != 0 or not isinstance(r, Fraction):
             return False
-        if self.jumps:
-            inside = enclose_between(self.risk(eta), "v", box)
-            if inside.jumped or not inside.points[0].lo >= self.risk_at(eta, _ZERO).hi:
-                return False
+        inside = enclose_between(self.risk(eta), "v", box)
+        if not inside.range.is_finite:
+            return False
+        if self.jumps and (inside.jumped or not inside.points[0].lo >= self.risk_at(eta, _ZERO).hi):
+            return False
         slope = differentiate(self.risk(eta), "v")
         found = enclose_between(slope, "v", box)
         if found.range.lo >= 0:

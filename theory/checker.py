@@ -98,7 +98,7 @@ def _get(data: Any, key: str, kind: type | tuple[type, ...]) -> Any:
 
 
 def _number(text: Any, key: str) -> Fraction:
-    if not isinstance(text, str) or len(text) > 300:
+    if not isinstance(text, str) or len(text) > 800:
         raise CertificateError(f"certificate entry {key!r} must hold numbers written as short text, such as '1/10'")
     if _FRACTION.fullmatch(text) is None:
         raise CertificateError(f"certificate entry {key!r} holds {text[:40]!r}, which is not a fraction")
@@ -149,6 +149,8 @@ def read_problem(data: Mapping[str, Any]) -> Problem:
     """The binary question of a certificate, from its formulas, exact parameters, domain and threshold."""
     loss = _get(data, "loss", dict)
     values = _parameters(loss, BINARY_NAMES | PAIR_NAMES)
+    if any(isinstance(value, tuple) for value in values.values()):
+        raise CertificateError("certificate of a binary loss must have numbers as parameters, not vectors")
     _, limit = _domain(loss)
     threshold = _number(_get(data, "threshold", str), "threshold")
     if not 0 < threshold < 1:
@@ -262,7 +264,10 @@ def _check_wrong_box(
 
 
 def _check_inconsistent(data: Mapping[str, Any], problem: Problem) -> int:
-    if _get(data, "side", str) == "below":
+    side = _get(data, "side", str)
+    if side not in ("above", "below"):
+        raise CertificateError(f"certificate entry 'side' is {side[:40]!r}; it must be 'above' or 'below'")
+    if side == "below":
         problem = problem.mirrored()
     eta, wrong = _number(_get(data, "eta", str), "eta"), _end(_get(data, "wrong", str), "wrong")
     if not problem.threshold < eta <= 1 or not -problem.limit <= wrong <= 0:
@@ -301,7 +306,7 @@ def _read_multiclass(data: Mapping[str, Any]) -> tuple[Expr, int, str, Fraction 
     """Tree, number of classes, kind of domain and its bound, and vector parameters."""
     classes, loss = _get(data, "classes", int), _get(data, "loss", dict)
     if not 2 <= classes <= 6:
-        raise CertificateError(f"certificate entry 'classes' is {classes}; it must lie between 2 and 6")
+        raise CertificateError("certificate entry 'classes' must lie between 2 and 6")
     values = _parameters(loss, SCORE_NAMES | OTHER_NAMES)
     vectors = {name: value for name, value in values.items() if isinstance(value, tuple)}
     if any(len(value) != classes for value in vectors.values()):

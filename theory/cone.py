@@ -58,6 +58,8 @@ Posterior = tuple[Fraction, ...]
 Span = tuple[Fraction, Fraction]
 """An interval of a compressed coordinate z in [0, 1]."""
 Cell = tuple[Posterior, ...]
+_FAR = 2**10_000
+"""Stands for every finite number when a tree is tested for poles: beyond what any constant of a formula reaches."""
 
 
 class NotLabelSymmetric(ValueError):
@@ -111,7 +113,7 @@ class Cone:
         box = self.box(spans)
         if not all(lower(_derivative(self.gains[m], name), box) > 0 for name in self.names[:m]):
             return False
-        if self.jumps and enclose(self.gains[m], box, along=self.names).jumped:
+        if not self._continuous(self.gains[m], box):
             return False
         strip = self._strip_box(m, box)
         for x in cell:
@@ -147,9 +149,15 @@ class Cone:
     def _slopes(self, m: int, x: Posterior, strip: Mapping[str, Interval]) -> tuple[Expr, Expr] | None:
         """The slopes of `_strip`, or None where a `where` of the loss may make C_x jump on the strip."""
         smooth, kinked, risk = self._strip(m, x)
-        if self.jumps and enclose(risk, strip, along=tuple(strip)).jumped:
-            return None
-        return smooth, kinked
+        return (smooth, kinked) if self._continuous(risk, strip) else None
+
+    def _continuous(self, tree: Expr, box: Mapping[str, Interval]) -> bool:
+        """The tree is finite at every finite point of the box and does not jump there."""
+        far = Interval.point(_FAR)
+        cut = {name: Interval(side.lo, far.hi) if side.hi == INF else side for name, side in box.items()}
+        cut = {name: Interval((-far).lo, side.hi) if side.lo == NEG_INF else side for name, side in cut.items()}
+        here = [enclose(tree, each, along=tuple(box)) for each in (box, cut)]
+        return here[1].range.is_finite and not (self.jumps and any(found.jumped for found in here))
 
     def _strip(self, m: int, x: Posterior) -> tuple[Expr, Expr, Expr]:
         """The slope in s of C_x where rank m stands at a + s, rank 0 at a - s and the others at a + s - w_2, ...
@@ -212,12 +220,8 @@ class Cone:
         if spans[0][0] != 0 or spans[0][1] == 1:
             return False
         box = self.box(spans)
-        if not (self.jumps and enclose(self.risk(ranked), box, along=self.names).jumped):
-            try:
-                if lower(_derivative(self.risk(ranked), "w1"), box) >= 0:
-                    return True
-            except Undefined:
-                pass
+        if self._continuous(self.risk(ranked), box) and lower(_derivative(self.risk(ranked), "w1"), box) >= 0:
+            return True
         strip = self._strip_box(1, box)
         slopes = self._slopes(1, (ranked[1], ranked[0], *ranked[2:]), strip)
         return slopes is not None and _rises(_collect(slopes[0] + slopes[1]), strip)

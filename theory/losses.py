@@ -65,6 +65,13 @@ class Domain:
             raise ValueError(f"domain {text!r} must be all, sum-zero or bounded:B")
         return cls(kind)
 
+    @property
+    def words(self) -> str:
+        """The domain as a phrase."""
+        return {"all": "all real scores", "sum-zero": "scores that sum to zero"}.get(
+            self.kind, f"scores in [-{self.bound}, {self.bound}]"
+        )
+
     def __str__(self) -> str:
         return self.kind if self.bound is None else f"bounded:{self.bound}"
 
@@ -113,6 +120,13 @@ class Loss:
     def trees(self) -> tuple[Expr, ...]:
         """Every formula of the loss."""
         return tuple(tree for tree in (self.binary, *(self.pair or ()), self.multiclass) if tree is not None)
+
+    @property
+    def pair_form(self) -> tuple[Expr, Expr] | None:
+        """The formulas for y = +1 and y = -1 in v; every phi(t) has them too."""
+        if self.pair is not None or self.binary is None:
+            return self.pair
+        return substitute(self.binary, {"t": Var("v")}), substitute(self.binary, {"t": -Var("v")})
 
     # -- trees with the parameters' values in place -------------------------------------------
 
@@ -192,17 +206,25 @@ class Loss:
         ]
         if clash:
             left, right = left._inline(clash), right._inline(clash)
+        binary = None if left.binary is None or right.binary is None else left.binary + right.binary
         pair = None
-        if left.pair is not None and right.pair is not None:
-            pair = left.pair[0] + right.pair[0], left.pair[1] + right.pair[1]
+        if binary is None and left.pair_form is not None and right.pair_form is not None:
+            pair = left.pair_form[0] + right.pair_form[0], left.pair_form[1] + right.pair_form[1]
+        multiclass = None
+        if left.multiclass is not None and right.multiclass is not None:
+            multiclass = left.multiclass + right.multiclass
+        if binary is None and pair is None and multiclass is None:
+            raise ValueError(f"losses {self.name!r} and {other.name!r} must have a form in common to be added")
+        values = {**left.parameters, **right.parameters}
+        used = frozenset[str]().union(
+            *(names(tree) for tree in (binary, *(pair or ()), multiclass) if tree is not None)
+        )
         return Loss(
             name=f"{self.name} + {other.name}",
-            binary=None if left.binary is None or right.binary is None else left.binary + right.binary,
+            binary=binary,
             pair=pair,
-            multiclass=None
-            if left.multiclass is None or right.multiclass is None
-            else left.multiclass + right.multiclass,
-            parameters={**left.parameters, **right.parameters},
+            multiclass=multiclass,
+            parameters={name: value for name, value in values.items() if name in used or f"{name}k" in used},
             domain=self.domain,
         )
 

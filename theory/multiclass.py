@@ -46,7 +46,7 @@ def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: flo
 
 
 def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
-    where = f"{classes} classes; scores in {loss.domain}"
+    where = f"{classes} classes; {loss.domain.words}"
     header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": classes, "method": "cone"}
     with ctx.workprec(PRECISION):
         cone = Cone(loss.score_tree, classes, loss.domain.kind)
@@ -82,12 +82,12 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
 
 
 def _undecided(loss: Loss, classes: int, advice: str) -> Verdict:
-    scope = f"{classes} classes; scores in {loss.domain}"
+    scope = f"{classes} classes; {loss.domain.words}"
     return Verdict(loss.name, Status.UNDECIDED, Tier.SEARCHED, scope, advice=advice)
 
 
 def _verdict(loss: Loss, found: Arrangement, decision: Decision) -> Verdict:
-    where = f"{found.classes} classes; scores in {loss.domain}"
+    where = f"{found.classes} classes; {loss.domain.words}"
     header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": found.classes}
     certificate: dict[str, Any]
     if decision.kappa is not None and decision.kappa > 0:

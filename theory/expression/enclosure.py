@@ -9,11 +9,26 @@ from functools import lru_cache
 from flint import fmpq
 
 from .calculus import differentiate
-from .interval import INF, NEG_INF, Interval, Undefined, pi_interval
+from .interval import (
+    INF,
+    NEG_INF,
+    Interval,
+    Undefined,
+    limit_add,
+    limit_div,
+    limit_mul,
+    limit_power,
+    limit_sub,
+    pi_interval,
+)
 from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where
 from .normal import normal_form
 
 Box = Mapping[str, Interval]
+Rule = Callable[..., Interval]
+Values = list[Interval | None]
+"""The value over the box, then at each probe; None where a limit is not known."""
+
 _WHOLE = Interval(NEG_INF, INF)
 _ZERO = fmpq(0)
 
@@ -41,36 +56,55 @@ def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | Seque
     that is, they are one-sided limits. Raises Undefined where the tree need not be real.
     """
     envs = (box, *probes)
+    limits = [any(side.is_point and not side.is_finite for side in box.values()), *(True for _ in probes)]
     open_names = (along,) if isinstance(along, str) else tuple(along)
     jumped = False
+    memo: dict[int, Values] = {}
+    kept: list[Expr] = []
 
-    def each(function: Callable[..., Interval], *values: list[Interval]) -> list[Interval]:
-        out = [function(*(value[0] for value in values))]
-        for i in range(1, len(envs)):
+    def each(function: Rule, limit: Rule, *values: Values) -> Values:
+        """Apply an operation to the box and to every probe; a probe whose limit is not known stays unknown."""
+        out: Values = []
+        for i, is_limit in enumerate(limits):
+            arguments = [value[i] for value in values]
+            if None in arguments:
+                out.append(None)
+                continue
             try:
-                out.append(function(*(value[i] for value in values)))
+                out.append((limit if is_limit else function)(*arguments))
             except Undefined:
-                out.append(_WHOLE)
+                if i == 0:
+                    raise
+                out.append(None)
         return out
 
-    def go(node: Expr) -> list[Interval]:
+    def same(function: Rule, *values: Values) -> Values:
+        return each(function, function, *values)
+
+    def go(node: Expr) -> Values:
+        found = memo.get(id(node))
+        if found is None:
+            found = memo[id(node)] = compute(node)
+        return found
+
+    def compute(node: Expr) -> Values:
         nonlocal jumped
         kind = type(node)
         if kind is Const:
             return [_constant(node)] * len(envs)
         if kind is Var:
             return [env[node.name] for env in envs]  # type: ignore[attr-defined]
-        rule = _BINARY.get(kind)
-        if rule is not None:
+        rules = _BINARY.get(kind)
+        if rules is not None:
             left, right = _SIDES[kind](node)
-            return each(rule, go(left), go(right))
+            return each(*rules, go(left), go(right))
         match node:
             case Neg(u):
-                return each(Interval.__neg__, go(u))
+                return same(Interval.__neg__, go(u))
             case Call(name, u):
-                return each(lambda x: x.call(name), go(u))
+                return same(lambda x: x.call(name), go(u))
             case Clip(u, low, high):
-                return each(lambda x, a, b: x.maximum(a).minimum(b), go(u), go(low), go(high))
+                return same(lambda x, a, b: x.maximum(a).minimum(b), go(u), go(low), go(high))
             case Pi():
                 return [pi_interval()] * len(envs)
             case Where(comparison, left, right, yes, no):
@@ -78,11 +112,17 @@ def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | Seque
                 if holds is not None:
                     return go(yes if holds else no)
                 jumped = True
-                return each(Interval.hull, go(yes), go(no))
+                return same(Interval.hull, go(yes), go(no))
         raise TypeError(f"expression node {kind.__name__!r} cannot be enclosed; expand class sums first")
 
+    def range_of(node: Expr) -> Interval:
+        kept.append(node)  # memo keys are identities, so a node must outlive its entry
+        found = go(node)[0]
+        assert found is not None
+        return found
+
     def decide(comparison: str, left: Expr, right: Expr) -> bool | None:
-        difference = go(Sub(left, right))[0]
+        difference = range_of(Sub(left, right))
         if comparison in (">", ">="):
             difference = -difference
             strict = comparison == ">"
@@ -100,12 +140,12 @@ def enclose(expr: Expr, box: Box, probes: Sequence[Box] = (), along: str | Seque
 
     def strictly_monotone(tree: Expr, name: str) -> bool:
         try:
-            return not go(_derivative(tree, name))[0].contains_zero()
+            return not range_of(_derivative(tree, name)).contains_zero()
         except Undefined:
             return False
 
-    values = go(expr)
-    return Enclosure(values[0], tuple(values[1:]), jumped)
+    whole = range_of(expr)
+    return Enclosure(whole, tuple(_WHOLE if value is None else value for value in go(expr)[1:]), jumped)
 
 
 @lru_cache(maxsize=4096)
@@ -151,14 +191,14 @@ def _slope(expr: Expr, name: str, box: Box) -> Interval | None:
     return found
 
 
-_BINARY: dict[type[Expr], Callable[[Interval, Interval], Interval]] = {
-    Add: Interval.__add__,
-    Sub: Interval.__sub__,
-    Mul: Interval.__mul__,
-    Div: Interval.__truediv__,
-    Pow: Interval.power,
-    Max: Interval.maximum,
-    Min: Interval.minimum,
+_BINARY: dict[type[Expr], tuple[Rule, Rule]] = {
+    Add: (Interval.__add__, limit_add),
+    Sub: (Interval.__sub__, limit_sub),
+    Mul: (Interval.__mul__, limit_mul),
+    Div: (Interval.__truediv__, limit_div),
+    Pow: (Interval.power, limit_power),
+    Max: (Interval.maximum, Interval.maximum),
+    Min: (Interval.minimum, Interval.minimum),
 }
 _SIDES: dict[type[Expr], Callable[..., tuple[Expr, Expr]]] = {
     **dict.fromkeys((Add, Sub, Mul, Div, Max, Min), lambda node: (node.left, node.right)),

@@ -128,17 +128,10 @@ class Interval:
         return Interval(_down(self.lo - other.hi), _up(self.hi - other.lo))
 
     def __mul__(self, other: Interval) -> Interval:
-        if self.lo == self.hi or other.lo == other.hi:
-            self._check_limit_product(other)
         pairs = ((self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi))
         return Interval(
             _least([_product(x, y, _down) for x, y in pairs]), _greatest([_product(x, y, _up) for x, y in pairs])
         )
-
-    def _check_limit_product(self, other: Interval) -> None:
-        for one, two in ((self, other), (other, self)):
-            if one.lo == one.hi and not _finite(one.lo) and two.contains_zero():
-                raise Undefined("0 * infinity")
 
     def reciprocal(self) -> Interval:
         """1 / x; Undefined where the interval holds 0 in its interior or is 0."""
@@ -168,6 +161,11 @@ class Interval:
     def call(self, name: str) -> Interval:
         """The image under one of the named functions of the formula language."""
         return _FUNCTIONS[name](self)
+
+    @property
+    def is_finite(self) -> bool:
+        """True where both ends are finite."""
+        return _finite(self.lo) and _finite(self.hi)
 
     def power(self, exponent: Interval) -> Interval:
         """x ** e: integer e for any base, other e for bases >= 0 (Undefined below 0)."""
@@ -204,6 +202,38 @@ class Interval:
         if positive:
             return Interval(raise_end(self.lo, _down), raise_end(self.hi, _up))
         return Interval(raise_end(self.hi, _down), raise_end(self.lo, _up))
+
+
+def limit_add(x: Interval, y: Interval) -> Interval:
+    """Limits added: Undefined where inf - inf may be meant."""
+    if (x.hi == INF and y.lo == NEG_INF) or (x.lo == NEG_INF and y.hi == INF):
+        raise Undefined("inf - inf")
+    return x + y
+
+
+def limit_sub(x: Interval, y: Interval) -> Interval:
+    """Limits subtracted: Undefined where inf - inf may be meant."""
+    return limit_add(x, -y)
+
+
+def limit_mul(x: Interval, y: Interval) -> Interval:
+    """Limits multiplied: Undefined where 0 * inf may be meant. Sets of finite numbers need no such care."""
+    for one, two in ((x, y), (y, x)):
+        if not one.is_finite and two.contains_zero():
+            raise Undefined("0 * infinity")
+    return x * y
+
+
+def limit_div(x: Interval, y: Interval) -> Interval:
+    """Limits divided."""
+    return limit_mul(x, y.reciprocal())
+
+
+def limit_power(x: Interval, y: Interval) -> Interval:
+    """A limit raised to a power; a power that varies needs the limit of exponent * log."""
+    if y.is_point and isinstance(y.lo, fmpq):
+        return x.power(y)
+    return limit_mul(y, x.call("log")).call("exp")
 
 
 def _greatest_down(x: End, y: End) -> End:
@@ -244,6 +274,13 @@ _tanh = _exact_at(0, 0, lambda x: x.tanh())
 _atan = _exact_at(0, 0, lambda x: x.atan())
 _log1p = _exact_at(0, 0, lambda x: x.log1p())
 _log = _exact_at(1, 0, lambda x: x.log())
+
+
+def _atan_end(end: End, rounding: Callable[[End], End]) -> End:
+    if _finite(end):
+        return rounding(_atan(end))
+    half = arb.pi() / 2
+    return rounding(half) if end > 0 else rounding(-half)
 
 
 def _sigmoid(end: End) -> End:
@@ -305,7 +342,7 @@ _FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
     "softplus": lambda x: _positive(x.increasing(_softplus, _ZERO, INF)),
     "sigmoid": lambda x: _positive(x.increasing(_sigmoid, _ZERO, _ONE)),
     "tanh": lambda x: x.increasing(_tanh, fmpq(-1), _ONE),
-    "atan": lambda x: x.increasing(_atan, -_up(arb.pi() / 2), _up(arb.pi() / 2)),
+    "atan": lambda x: Interval(_atan_end(x.lo, _down), _atan_end(x.hi, _up)),
     "abs": _abs_interval,
 }
 

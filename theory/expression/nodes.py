@@ -7,12 +7,17 @@ ball evaluations of one tree all start from the same real numbers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import isfinite
 
 Number = int | float | str | Fraction
+
+MAX_DIGITS = 400
+_EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
+_SMALLEST = Fraction(1, 10**300)
 
 UNARY = ("exp", "log", "log1p", "sqrt", "softplus", "sigmoid", "tanh", "atan", "abs")
 COMPARISONS = ("<", "<=", ">", ">=")
@@ -32,14 +37,18 @@ def exact(value: Number) -> Fraction:
         if not isfinite(value):
             raise ValueError(f"number {value!r} must be finite")
         return Fraction(repr(value))
-    if isinstance(value, str) and len(value) > 64:
-        raise ValueError(f"number of {len(value)} characters must have at most 64")
+    if isinstance(value, str):
+        if len(value) > MAX_DIGITS:
+            raise ValueError(f"number of {len(value)} characters must have at most {MAX_DIGITS}")
+        exponent = _EXPONENT.search(value)
+        if exponent is not None and abs(int(exponent[1])) > 300:
+            raise ValueError(f"number {value!r} must lie between 1e-300 and 1e300 in size")
     try:
         number = Fraction(value)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"number {value!r} must be an integer, a decimal or a fraction such as 2/3") from None
-    if max(number.numerator.bit_length(), number.denominator.bit_length()) > 4096:
-        raise ValueError("number must have at most 4096 bits in numerator and denominator")
+    if number != 0 and not _SMALLEST <= abs(number) <= 1 / _SMALLEST:
+        raise ValueError("number must be 0 or lie between 1e-300 and 1e300 in size")
     return number
 
 

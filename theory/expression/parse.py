@@ -39,6 +39,7 @@ MAX_LENGTH = 4000
 MAX_DEPTH = 60
 MAX_NODES = 1000
 MAX_EXPONENT = 100
+MAX_ARGUMENTS = 50
 
 BINARY_NAMES = frozenset({"t"})
 PAIR_NAMES = frozenset({"v"})
@@ -72,13 +73,15 @@ def parse(text: str, names: frozenset[str] = BINARY_NAMES, parameters: frozenset
     'max(0, 1 - t)'
     """
     _check_text(text)
+    body = text.strip()
+    skipped = len(text) - len(text.lstrip())
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        tree = ast.parse(body, mode="eval")
     except SyntaxError as error:
-        raise FormulaError(f"formula, column {error.offset or 1}: {error.msg}") from None
+        raise FormulaError(f"formula, column {(error.offset or 1) + skipped}: {error.msg}") from None
     except (ValueError, MemoryError, RecursionError):
         raise FormulaError("formula cannot be read: it is nested too deeply or holds a forbidden character") from None
-    return _Reader(text.strip(), names, parameters).read(tree.body, depth=1, inner=False)
+    return _Reader(body, skipped, names, parameters).read(tree.body, depth=1, inner=False)
 
 
 def _check_text(text: str) -> None:
@@ -96,14 +99,15 @@ def _check_text(text: str) -> None:
 
 
 class _Reader:
-    def __init__(self, text: str, names: frozenset[str], parameters: frozenset[str]) -> None:
+    def __init__(self, text: str, skipped: int, names: frozenset[str], parameters: frozenset[str]) -> None:
         self.text = text
+        self.skipped = skipped
         self.names = names
         self.parameters = parameters
         self.nodes = 0
 
     def error(self, node: ast.AST, message: str) -> FormulaError:
-        return FormulaError(f"formula, column {getattr(node, 'col_offset', 0) + 1}: {message}")
+        return FormulaError(f"formula, column {getattr(node, 'col_offset', 0) + 1 + self.skipped}: {message}")
 
     def read(self, node: ast.expr, depth: int, inner: bool) -> Expr:
         self.nodes += 1
@@ -183,7 +187,8 @@ class _Reader:
             return self.over_others(node, name, depth, inner)
         arguments = [self.read(argument, depth + 1, inner) for argument in node.args]
         if name in ("max", "min"):
-            self.check_count(node, name, len(arguments), "at least two arguments", len(arguments) >= 2)
+            good = 2 <= len(arguments) <= MAX_ARGUMENTS
+            self.check_count(node, name, len(arguments), f"two to {MAX_ARGUMENTS} arguments", good)
             return reduce(Max if name == "max" else Min, arguments)
         if name == "clip":
             self.check_count(node, name, len(arguments), "three arguments: value, low, high", len(arguments) == 3)
@@ -232,7 +237,7 @@ def _constant_value(expr: Expr) -> Fraction | None:
     left, right = parts[0], parts[1]
     match expr:
         case Pow():
-            return Fraction(MAX_EXPONENT + 1) if abs(left) > 1 and right > 6 else Fraction(1)
+            return _bounded_power(left, right)
         case Add():
             return left + right
         case Sub():
@@ -241,6 +246,17 @@ def _constant_value(expr: Expr) -> Fraction | None:
             return left * right
         case Div():
             return left / right if right != 0 else None
+
+
+def _bounded_power(base: Fraction, exponent: Fraction) -> Fraction:
+    """base ** exponent where that is short; otherwise a number beyond every limit."""
+    try:
+        size = abs(float(base) ** float(exponent))
+    except (OverflowError, ZeroDivisionError):
+        return Fraction(MAX_EXPONENT + 1)
+    if exponent.denominator == 1 and size < 1e6 and abs(exponent) <= MAX_EXPONENT and (base != 0 or exponent > 0):
+        return base ** int(exponent)
+    return Fraction(size) if size < 1e6 else Fraction(MAX_EXPONENT + 1)
 
 
 def _suggest(name: str, known: list[str]) -> str:

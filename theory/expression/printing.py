@@ -28,12 +28,17 @@ def _at_least(expr: Expr, level: int) -> str:
 
 def _constant(value: Fraction) -> tuple[str, int]:
     if value < 0:
-        return f"-{_constant(-value)[0]}", _SIGN if value.denominator == 1 or _terminates(value) else _PRODUCT
-    if value.denominator == 1:
+        text, level = _constant(-value)
+        return f"-{text}", min(level, _SIGN)
+    if not _terminates(value):
+        return f"{value.numerator} / {value.denominator}", _PRODUCT
+    digits, exponent = _scientific(value)
+    if 0 <= exponent <= 20:
         return str(value.numerator), _ATOM
-    if _terminates(value):
-        return _decimal(value), _ATOM
-    return f"{value.numerator} / {value.denominator}", _PRODUCT
+    if -20 <= exponent < 0:
+        padded = str(digits).rjust(1 - exponent, "0")
+        return f"{padded[:exponent]}.{padded[exponent:]}", _ATOM
+    return f"{digits}e{exponent}", _ATOM
 
 
 def _terminates(value: Fraction) -> bool:
@@ -41,15 +46,31 @@ def _terminates(value: Fraction) -> bool:
     for prime in (2, 5):
         while rest % prime == 0:
             rest //= prime
-    return rest == 1 and value.denominator <= 10**30
+    return rest == 1
 
 
-def _decimal(value: Fraction) -> str:
-    places = 1
-    while (value * 10**places).denominator != 1:
-        places += 1
-    digits = str((value * 10**places).numerator).rjust(places + 1, "0")
-    return f"{digits[:-places]}.{digits[-places:]}"
+def _scientific(value: Fraction) -> tuple[int, int]:
+    """m and k with value = m * 10**k, m not divisible by 10 (0 as 0, 0)."""
+    exponent = 0
+    while value.denominator != 1:
+        value *= 10
+        exponent -= 1
+    digits = value.numerator
+    while digits and digits % 10 == 0:
+        digits //= 10
+        exponent += 1
+    return digits, exponent
+
+
+def _chain(expr: Max | Min) -> list[Expr]:
+    """The arguments of max(a, b, c), which is max(max(a, b), c)."""
+    parts: list[Expr] = []
+    node: Expr = expr
+    while type(node) is type(expr):
+        assert isinstance(node, (Max, Min))
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
 
 
 def _print(expr: Expr) -> tuple[str, int]:
@@ -74,10 +95,9 @@ def _print(expr: Expr) -> tuple[str, int]:
             return f"{_at_least(base, _ATOM)}**{_at_least(exponent, _SIGN)}", _POWER
         case Call(name, argument):
             return f"{name}({to_text(argument)})", _ATOM
-        case Max(left, right):
-            return f"max({to_text(left)}, {to_text(right)})", _ATOM
-        case Min(left, right):
-            return f"min({to_text(left)}, {to_text(right)})", _ATOM
+        case Max() | Min():
+            name = "max" if isinstance(expr, Max) else "min"
+            return f"{name}({', '.join(map(to_text, _chain(expr)))})", _ATOM
         case Clip(value, low, high):
             return f"clip({to_text(value)}, {to_text(low)}, {to_text(high)})", _ATOM
         case Where(comparison, left, right, yes, no):
