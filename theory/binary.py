@@ -21,7 +21,8 @@ from .checker import FORMAT, PRECISION, VERSION, check
 from .expression import Expr, Where, differentiate, simplify, substitute, walk
 from .expression.enclosure import enclose
 from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
-from .expression.nodes import Const, Max, Min
+from .expression.nodes import Const, Max, Min, Var
+from .expression.normal import TooLarge, polynomial
 from .losses import Domain, Loss
 from .risk import binary_minimiser
 from .verdict import Status, Tier, Verdict
@@ -127,7 +128,7 @@ def _unbounded(problem: Problem) -> str | None:
         return None
     for eta in (_ONE, Fraction(3, 4), problem.threshold, Fraction(1, 4), _ZERO):
         for end in (float("inf"), float("-inf")):
-            for tail in (_limit, _slope_limit):
+            for tail in (_limit, _slope_limit, _leading_term):
                 if tail(problem.risk(eta), end):
                     return f"the conditional risk at eta = {eta} is unbounded below as the score goes to {end}"
     return None
@@ -138,6 +139,21 @@ def _limit(risk: Expr, end: float) -> bool:
         return bool(enclose(risk, {"v": Interval.between(end, end)}).range.hi == NEG_INF)
     except Undefined:
         return False
+
+
+def _leading_term(risk: Expr, end: float) -> bool:
+    """A polynomial risk whose leading term falls to -inf at the given end."""
+    try:
+        terms = polynomial(risk)
+    except TooLarge:
+        return False
+    degrees: dict[int, Fraction] = {}
+    for monomial, value in terms.items():
+        if any(atom != Var("v") or power < 0 for atom, power in monomial):
+            return False
+        degrees[monomial[0][1] if monomial else 0] = value
+    top = max(degrees, default=0)
+    return top > 0 and degrees[top] * (-1 if end < 0 and top % 2 else 1) < 0
 
 
 def _slope_limit(risk: Expr, end: float) -> bool:

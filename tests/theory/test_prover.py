@@ -42,7 +42,9 @@ def gap_holds(loss: Loss, verdict: Verdict, threshold: Fraction = Fraction(1, 2)
     if verdict.gap is None:
         return True
     a, shares = float(threshold), np.array([0.1, 0.1001, 0.17, 0.4, 0.73, 0.99, 1.0])
-    _, found = brute.gaps(loss, threshold, np.concatenate([a + (1 - a) * shares, a - a * shares]))
+    # a pair that is balanced at a threshold other than 1/2 states its gap above the threshold only
+    below = [a - a * shares] if " or " in str(verdict.gap_region) else []
+    _, found = brute.gaps(loss, threshold, np.concatenate([a + (1 - a) * shares, *below]))
     size = max(1.0, float(abs(loss.phi_plus(0.0))))
     return 0 < verdict.gap <= float(found.min()) + ROUNDING * size
 

@@ -15,7 +15,7 @@ from math import isfinite
 
 Number = int | float | str | Fraction
 
-MAX_DIGITS = 400
+MAX_DIGITS = 64
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
 _SMALLEST = Fraction(1, 10**300)
 
@@ -38,9 +38,10 @@ def exact(value: Number) -> Fraction:
             raise ValueError(f"number {value!r} must be finite")
         return Fraction(repr(value))
     if isinstance(value, str):
-        if len(value) > MAX_DIGITS:
-            raise ValueError(f"number of {len(value)} characters must have at most {MAX_DIGITS}")
         exponent = _EXPONENT.search(value)
+        length = len(value) if exponent is None else exponent.start()
+        if length > MAX_DIGITS or len(value) > 2 * MAX_DIGITS:
+            raise ValueError(f"number of {len(value)} characters must have at most {MAX_DIGITS}")
         if exponent is not None and abs(int(exponent[1])) > 300:
             raise ValueError(f"number {value!r} must lie between 1e-300 and 1e300 in size")
     try:
