@@ -195,7 +195,7 @@ def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | N
     """A posterior, wrong scores and trees for a certified counterexample; None when none was certified."""
     tried = 0
     for p, found in suspicious_posteriors(loss, cone.classes):
-        for wrong in _wrong_scores(cone, found):
+        for wrong in _wrong_scores(cone, loss, p, found):
             tried += 1
             if tried > 12:
                 return None
@@ -212,22 +212,30 @@ def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | N
     return None
 
 
-def _wrong_scores(cone: Cone, found: np.ndarray[Any, Any]) -> Iterator[dict[str, Any]]:
-    """Short rational score vectors near a float one with class 1 on top, and directions to infinity."""
+def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: np.ndarray[Any, Any]) -> Iterator[dict[str, list[str]]]:
+    """Rational score vectors near a float one with class 1 on top, the best first; or directions to infinity."""
     if "a" not in cone.names and cone.domain == "all":
         found = found - found[1]
     if np.abs(found).max() < 30:
-        for size in (1, 8, 4096):
-            scores = [Fraction(float(score)).limit_denominator(size) for score in found]
-            if cone.domain == "sum-zero":
-                others = [k for k in range(cone.classes) if scores[k] != max(scores)] or [cone.classes - 1]
-                scores[others[-1]] -= sum(scores)
-            if scores[1] == max(scores):
-                yield {"scores": [str(score) for score in scores]}
+        near = [scores for scores in _rounded(cone, found) if scores[1] == max(scores)]
+        values = [loss.values([float(x) for x in scores]) for scores in near]
+        risks = [round(float(np.dot([float(x) for x in p], value)), 7) for value in values]
+        for k in sorted(range(len(near)), key=lambda k: (risks[k], k)):
+            yield {"scores": [str(score) for score in near[k]]}
         return
     for steps in product((1, 0, -1, -2), repeat=cone.classes):
         if steps[1] == max(steps) > 0 and steps[0] > 0 and (cone.domain != "sum-zero" or sum(steps) == 0):
             yield {"direction": [str(step) for step in steps]}
+
+
+def _rounded(cone: Cone, found: np.ndarray[Any, Any]) -> Iterator[Posterior]:
+    """Score vectors of the domain near a float one, short ones first."""
+    for size in (1, 8, 4096):
+        scores = [Fraction(float(score)).limit_denominator(size) for score in found]
+        if cone.domain == "sum-zero":
+            others = [k for k in range(cone.classes) if scores[k] != max(scores)] or [cone.classes - 1]
+            scores[others[-1]] -= sum(scores)
+        yield tuple(scores)
 
 
 def _grow_refutation(cone: Cone, p: Posterior, order: tuple[int, ...], risk: Interval, budget: Budget) -> list[Any]:

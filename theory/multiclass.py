@@ -66,9 +66,10 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
         certificate = header | {"claim": "inconsistent"} | refutation
         p = refutation["p"]
         ((kind, scores),) = refutation["wrong"].items()
-        witness = {"p": p, "scores": scores, "wrong_class": 1, "at": "attained" if kind == "scores" else "limit"}
-        if kind == "scores":
-            witness["at"] = "attained or at a tie of the likeliest class"
+        at = "limit" if kind == "direction" else "attained"
+        if _has_leaf(refutation["trees"], "r"):
+            at = "ties: no correct score is below the infimum over tied ones, which these scores approach"
+        witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
         scope = f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; {where}"
         if "0" in p:
             scope += "; consistent on the interior as far as searched: no failure found where all p_k > 0"
@@ -79,6 +80,17 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
         verdict = Verdict(loss.name, Status.PROVED, Tier.CERTIFIED, scope, certificate=certificate)
     result = check(certificate)
     return verdict if result.valid else _undecided(loss, classes, f"the certificate was refused: {result.reason}")
+
+
+def _has_leaf(tree: Any, rule: str) -> bool:
+    """True where a certificate tree has a leaf with the given rule."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if node == [rule]:
+            return True
+        pending += [child for child in node if isinstance(child, list)]
+    return False
 
 
 def _undecided(loss: Loss, classes: int, advice: str) -> Verdict:

@@ -227,7 +227,7 @@ UNBOUNDED = [
     Row("-softplus(t)", U, "C falls like -eta v"),
     Row("softplus(-t) - abs(t) / 5", U, "slope 4/5 - eta at the right end"),
     Row("(0.9 * softplus(-t) - 0.2 * softplus(t)) / 0.7", U, "noise-corrected: slope (0.9 - 1.1 eta)/0.7"),
-    Row("(1 - t)**2 - (1 - t)**3 / 10", U, "cubic at the left end", open="inf - inf in polynomials"),
+    Row("(1 - t)**2 - (1 - t)**3 / 10", U, "cubic at the left end"),
 ]
 
 _LOSSES = {
