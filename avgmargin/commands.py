@@ -181,7 +181,9 @@ def train(asked: Namespace) -> ExitCode:
     """One training run."""
     import dataclasses
 
-    from .files import check_can_make, dump_json, sha256_of, slug
+    from theory.storage import sha256_of_bytes
+
+    from .files import check_can_make, dump_json, slug
 
     if asked.data_dir is not None:
         name = slug(Path(asked.data_dir).absolute().name)
@@ -204,7 +206,7 @@ def train(asked: Namespace) -> ExitCode:
         "hidden": asked.hidden,
         "seed": asked.seed,
     }
-    key = sha256_of(dump_json([config, dataclasses.asdict(source)]))[:8]
+    key = sha256_of_bytes(dump_json([config, dataclasses.asdict(source)]))[:8]
     folder = Path(asked.out or f"runs/train/{slug(config['name'])}-{key}")
     check_can_make(folder)
 

@@ -1,28 +1,19 @@
-"""Small file habits: atomic writes, JSON without NaN, folders that are checked before any work."""
+"""Small file habits: JSON without NaN, tables, names, folders that are checked before any work."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from theory.storage import sha256_of_bytes, write_atomic
+
 from .errors import UserError
-
-
-def sha256_of(data: bytes) -> str:
-    """The SHA-256 of `data` in hexadecimal.
-
-    >>> sha256_of(b"")[:8]
-    'e3b0c442'
-    """
-    return hashlib.sha256(data).hexdigest()
 
 
 def slug(text: str, limit: int = 40) -> str:
@@ -46,24 +37,6 @@ def dump_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` in one step: a reader sees the old bytes or all the new ones.
-
-    Raises OSError where the folder cannot be written; no temporary file stays behind.
-    """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def check_can_make(folder: Path) -> None:
@@ -94,7 +67,7 @@ def refresh_manifest(root: Path, paths: Iterable[Path]) -> None:
     manifest = read_object(root / "manifest.json")
     if manifest is not None and isinstance(manifest.get("sha256"), dict):
         for path in paths:
-            manifest["sha256"][path.relative_to(root).as_posix()] = sha256_of(path.read_bytes())
+            manifest["sha256"][path.relative_to(root).as_posix()] = sha256_of_bytes(path.read_bytes())
         write_atomic(root / "manifest.json", dump_json(manifest))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from theory.storage import sha256_of_bytes
+
 from . import arguments
 from .environment import code_fingerprint
 from .errors import UserError
-from .files import sha256_of
 
 PARTS = ("proofs", "curves", "synthetic", "training")
 TITLES = {
@@ -47,7 +48,7 @@ class Job:
     def key(self) -> str:
         """Part, settings and the code that runs it, hashed: an equal key promises an equal result."""
         text = json.dumps([self.part, self.name, self.settings, self.code], sort_keys=True)
-        return sha256_of(text.encode())[:16]
+        return sha256_of_bytes(text.encode())[:16]
 
 
 @dataclass(frozen=True)

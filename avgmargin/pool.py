@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from theory.storage import sha256_of_bytes, write_atomic
+
 from .environment import THREAD_VARIABLES
-from .files import dump_json, read_object, sha256_of, slug, write_atomic
+from .files import dump_json, read_object, slug
 from .plan import Job
 from .progress import Progress
 from .work import die_with_parent, execute
@@ -58,7 +60,7 @@ def stored_record(job: Job, root: Path) -> Record | None:
         return None
     for name, digest in record["files"].items():
         try:
-            if sha256_of((root / name).read_bytes()) != digest:
+            if sha256_of_bytes((root / name).read_bytes()) != digest:
                 return None
         except OSError:
             return None

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import theory
+from theory.storage import sha256_of_bytes, write_atomic
 
 from .environment import why_unfit
 from .errors import UserError
-from .files import check_can_make, dump_json, sha256_of, slug, write_atomic
+from .files import check_can_make, dump_json, slug
 from .resolve import label, parameter_texts
 
 _CHECK_SECONDS = 900
@@ -65,7 +66,7 @@ def prove_and_store(loss: theory.Loss, effort: Effort, folder: Path) -> dict[str
 def store(certificate: dict[str, Any], folder: Path) -> Path:
     """Write a certificate as <loss>-<first 8 digits of its SHA-256>.json; UserError where that is not possible."""
     data = dump_json(certificate)
-    path = folder / f"{slug(str(certificate['loss']['name']))}-{sha256_of(data)[:8]}.json"
+    path = folder / f"{slug(str(certificate['loss']['name']))}-{sha256_of_bytes(data)[:8]}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, data)

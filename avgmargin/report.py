@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from theory.storage import write_atomic
+
 from . import figures
 from .curves import TARGETS
 from .errors import UserError, one_line
-from .files import dump_csv, dump_json, read_object, write_atomic
+from .files import dump_csv, dump_json, read_object
 from .plan import PARTS, TITLES, Job, Request
 from .proofs import witness_text
 from .sentences import READINGS, claims, number, trade_off

@@ -19,11 +19,12 @@ from typing import Any
 import tomli_w
 
 import theory
+from theory.storage import sha256_of_bytes, write_atomic
 
 from . import plan, report
 from .environment import describe, why_unfit
 from .errors import UserError
-from .files import dump_json, make_folder, sha256_of, slug, write_atomic
+from .files import dump_json, make_folder, slug
 from .pool import run_jobs
 from .progress import Progress
 from .proofs import Unfit
@@ -99,7 +100,7 @@ def _close(root: Path, made: Mapping[str, Any], records: Sequence[Mapping[str, A
         if file.name not in current:
             file.unlink()
     names = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
-    digests = {p.relative_to(root).as_posix(): sha256_of(p.read_bytes()) for p in names}
+    digests = {p.relative_to(root).as_posix(): sha256_of_bytes(p.read_bytes()) for p in names}
     write_atomic(root / "manifest.json", dump_json({"sha256": dict(sorted(digests.items()))}))
     summary = {
         "status": "failed" if report.failed(made) else "done",

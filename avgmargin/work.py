@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .files import sha256_of
+from theory.storage import sha256_of_bytes
+
 from .plan import Job
 
 Tell = Callable[[int, str], None]
@@ -80,7 +81,7 @@ def _training(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
 
 
 def _files(root: Path, *names: str | None) -> dict[str, str]:
-    return {name: sha256_of((root / name).read_bytes()) for name in names if name is not None}
+    return {name: sha256_of_bytes((root / name).read_bytes()) for name in names if name is not None}
 
 
 _KINDS: dict[str, Callable[[Job, Path, Tell], dict[str, Any]]] = {

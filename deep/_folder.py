@@ -18,7 +18,7 @@ from typing import Any
 
 import tomli_w
 
-from ._files import sha256_of_bytes, sha256_of_file, write_atomic
+from theory.storage import sha256_of_bytes, sha256_of_file, write_atomic
 
 __all__ = ["RunFolder", "RunFolderError", "dump_json"]
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import sha256_of_file, write_atomic
+from theory.storage import sha256_of_file, write_atomic
+
 from ._idx import DataError as DataError
 from ._idx import read_bounded as _read_bounded
 from ._idx import read_idx as read_idx

@@ -187,7 +187,7 @@ def entry(name: str) -> Entry:
 def get(name: str, **parameters: Number) -> Loss:
     """The named loss, with parameters as exact numbers (0.1 is 1/10).
 
-    >>> get("average-margin", mu="0.1", tau=5).phi(5.0).round(6)
+    >>> round(get("average-margin", mu="0.1", tau=5).phi(5.0), 6)
     0.006715
     """
     return entry(name).build(**parameters)

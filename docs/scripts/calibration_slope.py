@@ -14,8 +14,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+from numpy.typing import NDArray
 
 from theory import binary_minimiser, catalogue
+
+Array = NDArray[np.float64]
 
 SLOPE_TOLERANCE = 1e-8
 """delta / theta = slope + O(theta^2); one Richardson step leaves O(theta^4) and 1e-16 / theta of rounding."""
@@ -24,12 +27,12 @@ GAP_TOLERANCE = 1e-9
 THETA = 1e-3
 
 
-def closed_gap(theta: np.ndarray, mu: float, tau: float) -> np.ndarray:
+def closed_gap(theta: Array, mu: float, tau: float) -> Array:
     """delta(theta) = M((1 - theta) / 2) - M((1 + theta) / 2), M(eta) = inf of C_eta over t >= 0, in closed form."""
     return least_risk((1 - theta) / 2, mu, tau) - least_risk((1 + theta) / 2, mu, tau)
 
 
-def least_risk(eta: np.ndarray, mu: float, tau: float) -> np.ndarray:
+def least_risk(eta: Array, mu: float, tau: float) -> Array:
     """M(eta): the risk at t(eta), which is 0, logit((1 + mu) eta), tau or logit(eta)."""
     top = 1 / (1 + np.exp(-tau))
     lifted = np.clip((1 + mu) * eta, 0.5, top)

@@ -139,6 +139,17 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         ),
     ),
     (
+        "E3: the slope of a kink at a tie read off at the tie; no `where` in the formula (it refutes itself, too)",
+        False,
+        several(
+            "consistent",
+            "lse - fy + max(1 - exp(alpha), 0)",
+            2,
+            floors=[["f"], ["f"]],
+            trees=[CROSS_ENTROPY_TREE],
+        ),
+    ),
+    (
         "faces: the loss is 0 at ties and the cross-entropy elsewhere; no leaf covers the ties themselves",
         False,
         several(

@@ -218,7 +218,14 @@ OWN = [
         parameters={"w": ("3", "1", "0")},
         kappa="1",
     ),
-    Own("clip(1 + v - alpha, 0, 1)", False, "moves ties of class 0", parameters={"v": ("3/5", "0", "0")}),
+    Own(
+        "clip(1 + v - alpha, 0, 1)",
+        True,
+        "C >= 1 - p_top still, and is reached",
+        parameters={"v": ("3/5", "0", "0")},
+        kappa="1",
+    ),
+    Own("clip(1 + v - alpha, 0, 1)", False, "f = (0, 1, 0) costs p_2 < 1 - p_0", parameters={"v": ("-2", "0", "0")}),
     # one against all, sum to zero: too small a reward of the top class from c = 4 on
     Own("max(0, 1 - fy) + sum_other(max(0, 1 + fk))", False, "as published for c = 4", 4, "sum-zero"),
     Own(

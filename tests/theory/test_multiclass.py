@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.theory.multiclass_rows import DECIDED, FORMULAS, OWN, SLOW, Own, Published, published
-from theory import Loss, Status, Tier, Verdict, catalogue, check, from_formula, multiclass_minimiser, prove
+from theory import Loss, Status, Tier, Verdict, check, from_formula, multiclass_minimiser, prove
 
 # Decided rows take up to 4 s; a crowded machine gets time to spare, undecided ones (slow) do not.
 SECONDS, SLOW_SECONDS = 30.0, 6.0
@@ -145,12 +145,31 @@ def test_exact_gaps_of_constrained_hinges(c: int) -> None:
         assert not check(raised).valid
 
 
-def test_unbounded_risks_have_no_verdict() -> None:
-    for formula in ("alpha", "-fy", "sum_other(fk)"):
+def test_unbounded_risks_are_not_proved() -> None:
+    for formula in ("alpha", "-fy", "sum_other(fk)", "fy - lse", "-alpha"):
         verdict = prove(from_formula(formula, classes=3), classes=3, seconds=SECONDS)
-        assert verdict.status == Status.UNDECIDED
-        assert verdict.certificate is None
-        assert "unbounded" in str(verdict.advice)
+        assert verdict.status != Status.PROVED, formula
+    verdict = prove(from_formula("alpha", classes=3), classes=3)
+    assert verdict.status == Status.UNDECIDED
+    assert verdict.certificate is None
+    assert "unbounded" in str(verdict.advice)
+
+
+def test_wrong_calls_are_refused() -> None:
+    loss = from_formula("clip(1 - alpha, 0, 1) + w", classes=3, parameters={"w": ("1", "2", "3")})
+    with pytest.raises(ValueError, match="'w' has 3 entries; it must have one per class, 4"):
+        prove(loss, classes=4)
+    for classes in (1, 7):
+        with pytest.raises(ValueError, match=f"classes={classes} must lie between 2 and 6"):
+            prove(from_formula("lse - fy", classes=3), classes=classes)
+    with pytest.raises(ValueError, match="threshold"):
+        prove(loss, classes=3, threshold="1/3")
+
+
+def test_a_spent_budget_is_said() -> None:
+    verdict = prove(from_formula("lse - fy", classes=3), classes=3, boxes=5)
+    assert verdict.status == Status.UNDECIDED
+    assert "out of budget" in str(verdict.advice)
 
 
 # -- two classes are the binary case -------------------------------------------------------------------------------
@@ -210,7 +229,7 @@ def drawn_formula(rng: random.Random, terms: list[str], first: list[str]) -> str
 
 @cache
 def posteriors() -> np.ndarray:
-    """Class 0 likeliest and class 1 behind by a lot or by little; class 2 anywhere below or at most equal to class 0."""
+    """Class 0 likeliest and class 1 behind by a lot or by little; class 2 at most level with class 0."""
     rng = np.random.default_rng(20)
     rows = []
     for lead in (1e-3, 1e-2, 0.05, 0.2):

@@ -18,6 +18,7 @@ def expand(
     fy is scores[label], alpha its lead over the largest other score, lse = log sum exp, and
     q_k = 1 / (sum over j of exp(f_j - f_k)); class sums and maxima are written out.
 
+    >>> from .nodes import Var
     >>> from .parse import SCORE_NAMES, parse
     >>> str(expand(parse("sum_other(max(0, 1 - (fy - fk)))", SCORE_NAMES), 0, [Var("a"), Var("b")]))
     'max(0, 1 - (a - b))'

@@ -53,6 +53,14 @@ def exact(value: Number) -> Fraction:
     return number
 
 
+_formulas: list[Callable[[Expr], str]] = [repr]
+
+
+def print_with(to_text: Callable[[Expr], str]) -> None:
+    """Let `str(tree)` give formulas: the printer, which knows all nodes, registers itself here."""
+    _formulas[0] = to_text
+
+
 class Expr:
     """A node of the tree. Arithmetic operators and `where` build larger trees."""
 
@@ -89,9 +97,7 @@ class Expr:
         return Neg(self)
 
     def __str__(self) -> str:
-        from .printing import to_text
-
-        return to_text(self)
+        return _formulas[0](self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .nodes import Add, Call, Clip, Const, Div, Expr, Max, MaxOther, Min, Mul, Neg, Pi, Pow, Sub, SumOther, Var, Where
+from .nodes import (
+    Add,
+    Call,
+    Clip,
+    Const,
+    Div,
+    Expr,
+    Max,
+    MaxOther,
+    Min,
+    Mul,
+    Neg,
+    Pi,
+    Pow,
+    Sub,
+    SumOther,
+    Var,
+    Where,
+    print_with,
+)
 
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
 
@@ -108,3 +127,6 @@ def _print(expr: Expr) -> tuple[str, int]:
         case MaxOther(body):
             return f"max_other({to_text(body)})", _ATOM
     raise TypeError(f"expression node {type(expr).__name__!r} must be one of the nodes in theory.expression.nodes")
+
+
+print_with(to_text)

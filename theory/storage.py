@@ -1,4 +1,4 @@
-"""Small file habits shared by the data cache and the run folder: atomic writes and checksums."""
+"""Files written whole or not at all, and their checksums: certificates, run folders and caches use these."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["sha256_of_bytes", "sha256_of_file", "write_atomic"]
-
 
 def sha256_of_bytes(data: bytes | memoryview) -> str:
-    """Return the SHA-256 of ``data`` in hexadecimal.
+    """The SHA-256 of `data` in hexadecimal.
 
     >>> sha256_of_bytes(b"")[:8]
     'e3b0c442'
@@ -20,18 +18,18 @@ def sha256_of_bytes(data: bytes | memoryview) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of the file's bytes in hexadecimal."""
+    """The SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old bytes or all the new ones, never a part.
+    """Write `data` to `path` in one step: a reader sees the old bytes or all the new ones, never a part.
 
-    The bytes go to a temporary file in the same folder, are flushed to disk, and replace ``path`` in one step.
-    Raises ``OSError`` where the folder cannot be written; no temporary file stays behind.
+    The bytes go to a temporary file in the same folder, are flushed to disk, and replace `path`.
+    Raises OSError where the folder cannot be written; no temporary file stays behind.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
