@@ -33,7 +33,7 @@ from functools import cached_property
 
 from .expression.calculus import differentiate
 from .expression.enclosure import Enclosure, bound, enclose
-from .expression.interval import INF, NEG_INF, End, Interval
+from .expression.interval import INF, NEG_INF, End, Interval, Undefined
 from .expression.nodes import Const, Expr, Var, Where, substitute, walk
 from .expression.normal import normal_form, same_function
 from .expression.rewrite import simplify, stabilise
@@ -82,7 +82,10 @@ class Problem:
     def risk_at(self, eta: Fraction, v: Fraction | float) -> Interval:
         """C_eta at one score; at an infinite one, the limit (Undefined where the arithmetic cannot tell)."""
         if (eta, v) not in self._points:
-            self._points[eta, v] = enclose(self.risk(eta), {"v": Interval.between(v, v)}).range
+            if isinstance(v, Fraction):
+                self._points[eta, v] = enclose(self.risk(eta), {"v": Interval.between(v, v)}).range
+            else:
+                self._points[eta, v] = limit_at(self.risk(eta), "v", v)
         return self._points[eta, v]
 
     # -- rules for `consistent` --------------------------------------------------------------------
@@ -194,6 +197,18 @@ class Problem:
         if found.jumped or not found.points[0].lo >= 0:
             return False
         return bool(enclose_between(differentiate(slope, "v"), "v", box).range.lo >= 0)
+
+
+def limit_at(tree: Expr, name: str, end: float) -> Interval:
+    """The limit of a tree at an infinite end, on the branches of a half-line; Undefined where none is seen."""
+    for start in (1, 64, 4096):
+        try:
+            found = enclose_between(tree, name, (Fraction(start), end) if end > 0 else (end, Fraction(-start)))
+        except Undefined:
+            continue
+        if not found.jumped:
+            return found.points[1 if end > 0 else 0]
+    raise Undefined(f"the limit at {end}")
 
 
 def enclose_between(tree: Expr, name: str, box: Box) -> Enclosure:

@@ -319,6 +319,8 @@ def _check_cone(data: Mapping[str, Any], claim: str) -> int:
     if vectors or limit is not None:
         raise Refused("trees on the cone are for unbounded scores and losses that treat all labels alike")
     cone = Cone(tree, classes, kind)
+    if cone.jumps:
+        raise Refused("the loss may jump, and the faces between boxes of gaps are not covered")
 
     def number(text: Any) -> Fraction:
         return _number(text, "scores")

@@ -335,24 +335,46 @@ def _monotone_lower(tree: Expr, box: Mapping[str, Interval]) -> End:
         if table[name].is_point:
             continue
         try:
-            slope = enclose(_derivative(tree, name), table, along=open_names).range
-            if slope.lo >= 0 or slope.hi <= 0:
-                end = table[name].lo if slope.lo >= 0 else table[name].hi
-                trial = table | {name: Interval(end, end)}
-                enclose(tree, trial, along=open_names)
-                table = trial
+            # branches are decided on the box, values taken at its face: one-sided limits
+            found = enclose(_derivative(tree, name), box, [table], along=open_names)
+            slope = found.range if found.range.lo >= 0 or found.range.hi <= 0 else found.points[0]
         except Undefined:
             continue
+        if slope.lo >= 0 or slope.hi <= 0:
+            end = table[name].lo if slope.lo >= 0 else table[name].hi
+            trial = table | {name: Interval(end, end)}
+            try:
+                (value,) = enclose(tree, box, [trial], along=open_names).points
+            except Undefined:
+                continue
+            if value.lo > NEG_INF:
+                table = trial
     try:
-        found = enclose(tree, table, along=open_names)
+        found = enclose(tree, box, [table], along=open_names)
     except Undefined:
         return best
-    return found.range.lo if found.range.lo > best and not found.jumped else best
+    low = found.points[0].lo
+    return low if low > best and not found.jumped else best
 
 
 def upper(tree: Expr, box: Mapping[str, Interval]) -> End:
     """An upper bound of a tree over a box."""
     return -lower(_negated(tree), box)
+
+
+def _at_tie(slope: Expr, strip: Mapping[str, Interval]) -> Expr:
+    """The limit of a slope as s -> 0, its comparisons decided on the strip; Undefined where one stays open."""
+
+    def settle(node: Expr) -> Expr:
+        if not isinstance(node, Where):
+            return node
+        question = Where(node.comparison, node.left, node.right, Const(_ONE), Const(_ZERO))
+        answer = enclose(question, strip, along=tuple(strip))
+        if answer.jumped:
+            raise Undefined("a comparison that stays open")
+        return node.yes if answer.range.lo > 0 else node.no
+
+    return _collect(simplify(substitute(rebuild(slope, settle), {"s": 0})))
 
 
 def _rises(slope: Expr, strip: Mapping[str, Interval]) -> bool:
@@ -362,7 +384,7 @@ def _rises(slope: Expr, strip: Mapping[str, Interval]) -> bool:
     try:
         if enclose(slope, strip, along=tuple(strip)).jumped:
             return False
-        at_tie = _collect(simplify(substitute(slope, {"s": 0})))
+        at_tie = _at_tie(slope, strip)
         return bool(lower(at_tie, strip) >= 0 and lower(_derivative(slope, "s"), strip) >= 0)
     except Undefined:
         return False
@@ -375,7 +397,7 @@ def _vanishes(slope: Expr, strip: Mapping[str, Interval]) -> bool:
     try:
         if enclose(slope, strip, along=tuple(strip)).jumped or not upper(_derivative(slope, "s"), strip) < INF:
             return False
-        at_tie = _collect(simplify(substitute(slope, {"s": 0})))
+        at_tie = _at_tie(slope, strip)
         return bool(upper(at_tie, strip) <= 0)
     except Undefined:
         return False

@@ -18,10 +18,10 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
+from .binary_rules import limit_at
 from .cone import Cell, Cone, Posterior, Span, first_cell, lower, split_cell, split_spans
-from .expression.enclosure import enclose
 from .expression.expand import expand
-from .expression.interval import INF, End, Interval, Undefined
+from .expression.interval import End, Interval, Undefined
 from .expression.nodes import Const, Expr, Var
 from .expression.rewrite import simplify
 
@@ -106,7 +106,7 @@ def wrong_risk(cone: Cone, p: Posterior, wrong: Any, number: Number) -> Interval
     for k, weight in enumerate(p):
         if weight:
             total = total + Const(weight) * expand(cone.tree, k, points)
-    return enclose(simplify(total), {"t": Interval(INF, INF)}).range
+    return limit_at(simplify(total), "t", float("inf"))
 
 
 def read_scores(cone: Cone, values: Any, number: Number) -> Posterior:

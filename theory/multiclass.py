@@ -50,6 +50,9 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
     header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": classes, "method": "cone"}
     with ctx.workprec(PRECISION):
         cone = Cone(loss.score_tree, classes, loss.domain.kind)
+        if cone.jumps:
+            advice = "losses of several classes with `where` are not decided yet; write it with max, min and clip"
+            return _undecided(loss, classes, advice)
         try:
             refutation = refute_on_cone(cone, loss, Budget(budget.boxes // 5, budget.seconds / 4))
             proof = None if refutation is not None else prove_on_cone(cone, loss, budget)

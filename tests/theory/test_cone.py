@@ -78,10 +78,8 @@ def test_valid_certificates_pass(name: str) -> None:
 @cache
 def posteriors() -> np.ndarray:
     """Class 0 likeliest, class 1 behind; class 2 behind or tied with class 0; then all other roles."""
-    return np.array(
-        [(0.3343, 0.3323, 0.3334), (0.352, 0.342, 0.306), (0.42, 0.38, 0.2), (0.46, 0.45, 0.09), (0.73, 0.21, 0.06)]
-        + [(0.4, 0.2, 0.4), (0.51, 0.49, 0.0), (0.345, 0.31, 0.345)]
-    )
+    near = [(0.3343, 0.3323, 0.3334), (0.352, 0.342, 0.306), (0.42, 0.38, 0.2), (0.46, 0.45, 0.09)]
+    return np.array([*near, (0.73, 0.21, 0.06), (0.4, 0.2, 0.4), (0.51, 0.49, 0.0), (0.345, 0.31, 0.345)])
 
 
 def claim_is_true(certificate: Certificate) -> bool:
@@ -320,3 +318,166 @@ def test_a_checker_that_believes_is_caught(name: str) -> None:
 
     lies, _ = lies_accepted(name, believes, 12, seed=2)
     assert lies
+
+
+# -- lies made by hand ---------------------------------------------------------------------------------------------
+
+
+def refused(certificate: Certificate) -> bool:
+    """The property: not accepted, in one line."""
+    try:
+        result = check(certificate)
+    except CertificateError as error:
+        return "\n" not in str(error)
+    return not result.valid and "\n" not in str(result.reason)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_opposite_claim_is_refused(name: str) -> None:
+    certificate = base(name)
+    certificate["claim"] = "inconsistent" if certificate["claim"] == "consistent" else "consistent"
+    assert refused(certificate)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_another_loss_with_the_other_verdict_is_refused(name: str) -> None:
+    consistent = base(name)["claim"] == "consistent"
+    others = ["max(0, 1 - alpha)", "lse - fy + 1/7 * max(0, 1 - alpha)", "1", "0 * fy", "sum_other(softplus(fy - fk))"]
+    for formula in others if consistent else ["clip(1 - alpha, 0, 1)", "lse - fy", "sum_other(softplus(fk - fy))"]:
+        certificate = base(name)
+        certificate["loss"] |= {"multiclass": formula, "domain": "all"}
+        assert refused(certificate), formula
+
+
+@pytest.mark.parametrize("rule", [["x"], ["t"], ["f"], ["v"], ["r"], ["c", ["1", "0", "0"]]])
+@pytest.mark.parametrize("name", CONE)
+def test_one_rule_does_not_hold_everywhere(name: str, rule: list[Any]) -> None:
+    certificate = base(name)
+    for m in range(len(certificate["trees"])):
+        certificate["trees"][m] = rule
+    # exp(-f_y) at a sure class: its limit 0 is below every risk, and one leaf says so
+    assert (name, rule) == ("exponential, refuted on a face", ["v"]) or refused(certificate)
+
+
+@pytest.mark.parametrize("name", [name for name in CONE if "refuted" in name])
+def test_a_refutation_needs_a_wrong_class_on_top_and_a_posterior(name: str) -> None:
+    ((kind, _),) = base(name)["wrong"].items()
+    for wrong in (["1", "0", "-1"], ["5/2", "-1", "-3/2"]):
+        certificate = base(name)
+        certificate["wrong"] = {kind: wrong}
+        assert refused(certificate)
+    for p in (["1/3", "1/3", "1/3"], ["2/5", "2/5", "1/5"], ["1/5", "2/5", "2/5"], ["1/2", "1/4", "1/5"]):
+        certificate = base(name)
+        certificate["p"] = p
+        assert refused(certificate), p
+    certificate = base(name)
+    certificate["p"] = ["3/4", "1/2", "-1/4"]
+    assert refused(certificate)
+
+
+def test_weights_that_promise_too_much_are_refused() -> None:
+    for name in ("ramp", "constrained hinge", "vector", "bounded"):
+        kappa = Fraction(base(name)["kappa"])
+        for value in (kappa + Fraction(1, 10**12), 2 * kappa, Fraction(0), -kappa):
+            certificate = base(name)
+            certificate["kappa"] = str(value)
+            assert refused(certificate), (name, value)
+        certificate = base(name)
+        certificate["kappa"] = str(kappa / 2)
+        assert check(certificate).valid  # less is true too
+
+
+def test_every_wrong_vertex_needs_weights() -> None:
+    for name in ("ramp", "constrained hinge", "vector"):
+        for i in range(len(base(name)["weights"])):
+            certificate = base(name)
+            del certificate["weights"][i]
+            assert refused(certificate), (name, i)
+
+
+def test_weights_must_sum_to_one_and_be_positive() -> None:
+    certificate = base("ramp")
+    entry = certificate["weights"][0]["beaten_by"][0]
+    entry["weight"] = str(2 * Fraction(entry["weight"]))
+    assert refused(certificate)
+    certificate = base("ramp")
+    beaten = certificate["weights"][0]["beaten_by"]
+    beaten[0]["weight"] = str(Fraction(beaten[0]["weight"]) + 1)
+    beaten.append({"losses": certificate["weights"][0]["losses"], "weight": "-1"})
+    assert refused(certificate)
+
+
+# -- malformed -----------------------------------------------------------------------------------------------------
+
+JUNK = [
+    *(
+        None,
+        True,
+        0,
+        3,
+        -1,
+        1.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "1/0",
+        "0/0",
+        "1e9",
+        "-",
+        "9" * 900,
+        "inf",
+        "nan",
+    ),
+    *([], [[]], [None], ["w"], ["w", 0], ["w", 0, ["x"]], ["w", 9, ["x"], ["x"]], ["w", True, ["x"], ["x"]], ["p"]),
+    *({}, {"scores": None}, {"scores": ["1", "1"]}, {"direction": ["0", "0"]}, ["c"], ["c", None], ["c", ["1"]]),
+]
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_junk_in_any_entry_is_refused_or_malformed(name: str) -> None:
+    """Never another exception: `refused` lets only CertificateError pass."""
+    for key in base(name):
+        if key == "loss":
+            continue
+        for junk in JUNK:
+            certificate = base(name)
+            certificate[key] = junk
+            if key in ("classes", "version") and junk in (3, True, 1):
+                continue
+            assert refused(certificate), (key, junk)
+
+
+@pytest.mark.parametrize("name", ["ramp", "vector", "pairwise logistic", "released, refuted"])
+def test_missing_entries_and_junk_deep_inside_are_refused(name: str) -> None:
+    for key in base(name):
+        certificate = base(name)
+        del certificate[key]
+        assert refused(certificate), key
+    rng = random.Random(5)
+    for _ in range(25):
+        certificate = base(name)
+        deep = certificate[
+            rng.choice([key for key in ("weights", "trees", "floors", "wrong", "loss") if key in certificate])
+        ]
+        here, key = rng.choice(list(_places(deep, lambda _: True)))
+        if key == "name":
+            continue
+        here[key] = rng.choice(JUNK)
+        with suppress(CertificateError):
+            assert not check(certificate).valid or claim_is_true(certificate)
+
+
+def test_deep_and_wide_trees_do_not_hang() -> None:
+    deep: list[Any] = ["x"]
+    for _ in range(20_000):
+        deep = ["w", 0, deep, ["x"]]
+    wide: list[Any] = ["x"]
+    for k in range(40):
+        wide = ["w", k % 2, wide, wide]  # one object, 2**40 leaves
+    for tree in (deep, wide):
+        certificate = base("released, refuted")
+        certificate["trees"] = [tree, tree]
+        start = time.process_time()
+        assert refused(certificate)
+        assert time.process_time() - start < SECONDS

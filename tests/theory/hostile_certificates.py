@@ -1,6 +1,6 @@
 """Certificates with false claims, one per gap between a rule's proof and its hypotheses: the checker must refuse each.
 
-Run from the root of the checkout:  .venv/bin/python docs/scripts/hostile_certificates.py
+Run from the root of the checkout:  .venv/bin/python -m tests.theory.hostile_certificates
 
 Each case names the hypothesis of docs/theory/lemmas.md that it breaks. The controls are true claims and must be
 accepted. Exit code 1 when a false claim is accepted or a control refused.
