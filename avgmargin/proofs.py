@@ -87,7 +87,7 @@ def formula(loss: theory.Loss, classes: int | None) -> str:
 
 def witness_text(witness: Mapping[str, Any]) -> str:
     """The exact witness of a refutation in words: posterior and wrong score or scores."""
-    reached = " (in the limit)" if witness.get("at") == "limit" else ""
+    reached = {"limit": " (in the limit)", "ties": " (near the best tied scores)"}.get(str(witness.get("at")), "")
     if "eta" in witness:
         return f"\u03b7 = {witness['eta']}, score {witness['score']}{reached}"
     scores = ", ".join(map(str, witness.get("scores", ())))

@@ -71,7 +71,7 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
         ((kind, scores),) = refutation["wrong"].items()
         at = "limit" if kind == "direction" else "attained"
         if _has_leaf(refutation["trees"], "r"):
-            at = "ties: no correct score is below the infimum over tied ones, which these scores approach"
+            at = "ties"  # no correct score is below the infimum over tied ones, which these scores approach
         witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
         scope = f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; {where}"
         if "0" in p:

@@ -31,7 +31,8 @@ class Verdict:
     `gap`      PROVED: a certified lower bound of inf C over wrong scores minus inf C on the region that
                `gap_region` names; REFUTED: a certified lower bound of inf C over correct scores minus
                the wrong witness's risk (>= 0); in units of the loss; None where no number is claimed
-    `witness`  REFUTED: the exact posterior and the wrong score (or the limit) that is optimal there
+    `witness`  REFUTED: the exact posterior and wrong scores; `at` says whether they are optimal (`attained`), are a
+               direction whose `limit` is, or lie near `ties` whose infimum no correct score undercuts
     `certificate`  the evidence for `theory.check`, as plain JSON values; None when there is none
     `advice`   what to try next, or what the verdict does not say
     """
