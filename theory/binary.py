@@ -24,7 +24,7 @@ from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
 from .expression.nodes import Const, Max, Min, Var
 from .expression.normal import TooLarge, polynomial
 from .losses import Domain, Loss
-from .risk import binary_minimiser
+from .risk import BinaryMinimiser, binary_minimiser
 from .verdict import Status, Tier, Verdict
 
 _HALF, _ZERO, _ONE = Fraction(1, 2), Fraction(0), Fraction(1)
@@ -212,26 +212,25 @@ def _etas(threshold: Fraction) -> list[Fraction]:
     return sorted({*near, *(threshold + span * Fraction(k, 20) for k in range(1, 21))})
 
 
-def _float_gap(
-    problem: Problem, etas: list[Fraction]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Wrong score, gap of the wrong side over the correct one, and scale, per eta (threshold moved to 1/2)."""
-    loss = _view(problem)
-    found = binary_minimiser(loss, [float(eta) for eta in etas], threshold=float(problem.threshold))
-    return found.wrong_v, found.wrong_value - found.right_value, np.maximum(1.0, np.abs(found.value))
+def _search(problem: Problem, etas: Iterable[Fraction]) -> BinaryMinimiser:
+    """The float search over both sides of 0 at the problem's own threshold."""
+    return binary_minimiser(_view(problem), [float(eta) for eta in etas], threshold=float(problem.threshold))
+
+
+def _lead(found: BinaryMinimiser) -> np.ndarray[Any, Any]:
+    """How far the best wrong score lies above the best correct one, per eta."""
+    return np.asarray(found.wrong_value - found.right_value)
 
 
 def _float_failures(problem: Problem) -> list[Fraction]:
     """The etas at which floats, or the limit at the far wrong end, show no gap below the correct scores."""
     etas = _etas(problem.threshold)
-    _, gap, scale = _float_gap(problem, etas)
+    found = _search(problem, etas)
     far = np.array([_far_limit(problem, eta) for eta in etas])
-    right = binary_minimiser(
-        _view(problem), [float(eta) for eta in etas], threshold=float(problem.threshold)
-    ).right_value
     with np.errstate(invalid="ignore"):
-        beyond = np.nan_to_num(far - right, nan=np.inf)
-    lost = np.minimum(gap, beyond) <= 64 * np.finfo(float).eps * scale
+        beyond = np.nan_to_num(far - found.right_value, nan=np.inf)
+    noise = 64 * np.finfo(float).eps * np.maximum(1.0, np.abs(found.value))
+    lost = np.minimum(_lead(found), beyond) <= noise
     return [eta for eta, bad in zip(etas, lost, strict=True) if bad]
 
 
@@ -270,8 +269,9 @@ def _refute(
 ) -> tuple[dict[str, Any], Fraction, Fraction | float, float] | None:
     """A certified counterexample: certificate entries, eta, wrong score, gap; None when none was certified."""
     for eta in _witness_order(problem, etas):
-        wrong_v, gap, _ = _float_gap(problem, [eta])
-        for wrong in dict.fromkeys(_round_scores(float(wrong_v[0]), problem.limit)):
+        found = _search(problem, [eta])
+        gap = _lead(found)
+        for wrong in dict.fromkeys(_round_scores(float(found.wrong_v[0]), problem.limit)):
             try:
                 entries = _cover_right(problem, eta, wrong, float(np.clip(-0.5 * gap[0], 0.0, 1e6)), budget)
             except (_Failed, Undefined):
@@ -282,7 +282,7 @@ def _refute(
 
 def _witness_order(problem: Problem, etas: list[Fraction]) -> list[Fraction]:
     """Posteriors to try: the clearest failures first; among ties, short fractions well inside the failing range."""
-    _, gap, _ = _float_gap(problem, etas)
+    gap = _lead(_search(problem, etas))
     if gap.min() < -1e-7:  # larger than one step of the float grid above 0
         best = [etas[i] for i in np.argsort(gap)]
         return sorted(best[:3], key=lambda eta: eta.denominator) + best[3:]
@@ -376,10 +376,8 @@ def _try_floor(problem: Problem, box: Box) -> bool:
 
 
 def _candidates(problem: Problem, etas: Iterable[Fraction]) -> list[Fraction]:
-    loss = _view(problem)
-    found = binary_minimiser(loss, [float(eta) for eta in etas], threshold=float(problem.threshold))
     scores = []
-    for v in found.right_v:
+    for v in _search(problem, etas).right_v:
         score = Fraction(float(np.clip(v, 1 / 256, 64.0))).limit_denominator(256)
         scores.append(min(score, problem.bound) if problem.bound is not None else score)
     return list(dict.fromkeys(scores))
@@ -454,7 +452,7 @@ def _far_cells(
 
 def _far_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget) -> dict[str, Any]:
     (at,) = _candidates(problem, [(cell[0] + cell[1]) / 2])
-    _, gap, _ = _float_gap(problem, [cell[0]])
+    gap = _lead(_search(problem, [cell[0]]))
     least = 0.5 * float(gap[0])
     if not least > 0:
         raise _Failed(f"no gap at eta = {cell[0]}")

@@ -62,10 +62,6 @@ _FAR = 2**10_000
 """Stands for every finite number when a tree is tested for poles: beyond what any constant of a formula reaches."""
 
 
-class NotLabelSymmetric(ValueError):
-    """The loss has a vector parameter, so one order of the classes does not stand for all."""
-
-
 class Cone:
     """The losses by rank as trees in the gaps, and the rules."""
 

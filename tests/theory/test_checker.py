@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.theory.certificates import BASES, Certificate, base, claim_is_true, mutated
+from tests.theory.mutants import lies_among
 from theory import CertificateError, CheckResult, check, from_formula, prove
 
 SECONDS = 2.0
@@ -43,24 +44,7 @@ def lies_accepted(
     name: str, verify: Callable[[Certificate], CheckResult], count: int, seed: int
 ) -> tuple[list[Certificate], Counter[str]]:
     """The mutants of a certificate that pass although brute force contradicts their claim; and what became of all."""
-    rng = random.Random(f"{name} {seed}")
-    lies, outcomes = [], Counter[str]()
-    original = base(name)
-    while outcomes.total() < count:
-        mutant = mutated(rng, original)
-        if mutant == original:
-            continue
-        start = time.process_time()
-        try:
-            valid = verify(mutant).valid
-        except CertificateError as error:
-            outcomes["malformed" if "\n" not in str(error) else "malformed, in several lines"] += 1
-            continue
-        assert time.process_time() - start < 10 * SECONDS
-        outcomes["accepted" if valid else "refused"] += 1
-        if valid and not claim_is_true(mutant):
-            lies.append(mutant)
-    return lies, outcomes
+    return lies_among(base(name), mutated, claim_is_true, verify, count, random.Random(f"{name} {seed}"))
 
 
 @pytest.mark.parametrize("name", BASES)

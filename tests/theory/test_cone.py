@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.theory.mutants import lies_among
 from theory import CertificateError, CheckResult, check, from_formula, multiclass_minimiser, multiclass_risk, prove
 
 Certificate = dict[str, Any]
@@ -281,24 +282,7 @@ def lies_accepted(
     name: str, verify: Callable[[Certificate], CheckResult], count: int, seed: int
 ) -> tuple[list[Certificate], Counter[str]]:
     """The mutants of a certificate that pass although brute force contradicts their claim; and what became of all."""
-    rng = random.Random(f"{name} {seed}")
-    lies, outcomes = [], Counter[str]()
-    original = base(name)
-    while outcomes.total() < count:
-        mutant = mutated(rng, original)
-        if mutant == original:
-            continue
-        start = time.process_time()
-        try:
-            valid = verify(mutant).valid
-        except CertificateError as error:
-            outcomes["malformed" if "\n" not in str(error) else "malformed, in several lines"] += 1
-            continue
-        assert time.process_time() - start < 10 * SECONDS
-        outcomes["accepted" if valid else "refused"] += 1
-        if valid and not claim_is_true(mutant):
-            lies.append(mutant)
-    return lies, outcomes
+    return lies_among(base(name), mutated, claim_is_true, verify, count, random.Random(f"{name} {seed}"))
 
 
 @pytest.mark.parametrize("name", BASES)
