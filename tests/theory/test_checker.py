@@ -68,12 +68,12 @@ def test_a_checker_that_believes_is_caught(name: str) -> None:
 
 def test_a_checker_that_forgets_the_cover_is_caught() -> None:
     """The real checker without its look at tiling: a removed box goes unseen, and then a false formula passes."""
-    import theory.checker as module
+    import theory.checker.binary_proofs as module
 
     def believes_covers(certificate: Certificate) -> CheckResult:
         original = module._boxes
         try:
-            module._boxes = lambda data, *_: [(e, module._pair(e, "v")) for e in data["boxes"]]  # type: ignore[assignment]
+            module._boxes = lambda data, *_: [(e, module.pair(e, "v")) for e in data["boxes"]]  # type: ignore[assignment]
             return check(certificate)
         finally:
             module._boxes = original

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import binary_trees, multiclass_trees, posteriors, rationals, scores
 from theory import Status, from_formula, multiclass_minimiser, multiclass_risk, prove
-from theory.arrangement import Arrangement, arrange, losses_at
+from theory.checker.arrangement import Arrangement, arrange, losses_at
 from theory.expression.arrays import evaluate_array, evaluate_scores
 from theory.expression.enclosure import enclose
 from theory.expression.expand import expand

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from theory.expression import Number, exact
+from theory.losses import Loss
+from theory.verdict import Verdict
+
 from .binary import prove_binary
-from .expression import Number, exact
-from .losses import Loss
 from .multiclass import prove_multiclass
-from .verdict import Verdict
 
 
 def prove(

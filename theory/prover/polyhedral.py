@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
-from .arrangement import Arrangement, Vertex
-from .multiclass_rules import (
+from theory.checker.arrangement import Arrangement, Vertex
+from theory.checker.polyhedral_rules import (
     Posterior,
     Weights,
     certified_kappa,

@@ -27,12 +27,11 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, permutations
 
-from .arrangement import sorted_scores
-from .expression.calculus import differentiate
-from .expression.enclosure import enclose
-from .expression.expand import expand
-from .expression.interval import INF, NEG_INF, End, Interval, Undefined
-from .expression.nodes import (
+from theory.expression.calculus import differentiate
+from theory.expression.enclosure import enclose
+from theory.expression.expand import expand
+from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
+from theory.expression.nodes import (
     Add,
     Call,
     Clip,
@@ -50,8 +49,10 @@ from .expression.nodes import (
     substitute,
     walk,
 )
-from .expression.normal import Monomial, TooLarge, from_polynomial, normal_form, polynomial, same_function
-from .expression.rewrite import simplify
+from theory.expression.normal import Monomial, TooLarge, from_polynomial, normal_form, polynomial, same_function
+from theory.expression.rewrite import simplify
+
+from .arrangement import sorted_scores
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 Posterior = tuple[Fraction, ...]

@@ -1,6 +1,6 @@
 """The binary prover: float search proposes, the checker's rules dispose, and a certificate records what held.
 
-Nothing here needs to be trusted: every box is accepted by a rule of `theory.binary_rules`, and the
+Nothing here needs to be trusted: every box is accepted by a rule of `theory.checker.binary_rules`, and the
 certificate is verified again, from its JSON form, before a verdict is given.
 """
 
@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 from flint import ctx
 
-from .binary_rules import Box, Problem
+from theory.checker import FORMAT, PRECISION, VERSION, check
+from theory.checker.binary_rules import Box, Problem
+from theory.expression import Expr, Where, differentiate, simplify, substitute, walk
+from theory.expression.enclosure import enclose
+from theory.expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
+from theory.expression.nodes import Const, Max, Min, Var
+from theory.expression.normal import TooLarge, polynomial
+from theory.losses import Domain, Loss
+from theory.risk import BinaryMinimiser, binary_minimiser
+from theory.verdict import Status, Tier, Verdict
+
 from .budget import Budget, OutOfBudget
-from .checker import FORMAT, PRECISION, VERSION, check
-from .expression import Expr, Where, differentiate, simplify, substitute, walk
-from .expression.enclosure import enclose
-from .expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
-from .expression.nodes import Const, Max, Min, Var
-from .expression.normal import TooLarge, polynomial
-from .losses import Domain, Loss
-from .risk import BinaryMinimiser, binary_minimiser
-from .verdict import Status, Tier, Verdict
 
 _HALF, _ZERO, _ONE = Fraction(1, 2), Fraction(0), Fraction(1)
 _GRID = tuple(Fraction(*q) for q in ((1, 8), (1, 2), (1, 1), (2, 1), (4, 1), (8, 1), (16, 1)))

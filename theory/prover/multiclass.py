@@ -6,15 +6,16 @@ from typing import Any
 
 from flint import ctx
 
-from .arrangement import Arrangement, NotPolyhedral, arrange
+from theory.checker import FORMAT, PRECISION, VERSION, check
+from theory.checker.arrangement import Arrangement, NotPolyhedral, arrange
+from theory.checker.cone import Cone
+from theory.checker.polyhedral_rules import Posterior, Weights, distinct_losses, unbounded_label
+from theory.losses import Loss
+from theory.verdict import Status, Tier, Verdict
+
 from .branching import NotClosed, prove_on_cone, refute_on_cone
 from .budget import Budget, OutOfBudget
-from .checker import FORMAT, PRECISION, VERSION, check
-from .cone import Cone
-from .losses import Loss
-from .multiclass_rules import Posterior, Weights, distinct_losses, unbounded_label
 from .polyhedral import Decision, decide
-from .verdict import Status, Tier, Verdict
 
 MAX_CLASSES = 6
 
@@ -22,8 +23,8 @@ MAX_CLASSES = 6
 def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: float = 60.0) -> Verdict:
     """Prove or refute that a loss of `classes` classes is Fisher consistent on the closed simplex.
 
-    Piecewise-linear losses are decided exactly (`theory.polyhedral`), others by branch and bound on
-    the cone of sorted scores (`theory.branching`); either way for every posterior, near-ties and
+    Piecewise-linear losses are decided exactly (`theory.prover.polyhedral`), others by branch and bound on
+    the cone of sorted scores (`theory.prover.branching`); either way for every posterior, near-ties and
     faces included.
     """
     if not 2 <= classes <= MAX_CLASSES:

@@ -18,10 +18,10 @@ from fractions import Fraction
 from itertools import combinations, permutations
 from typing import Any
 
-from .expression.evaluate import evaluate
-from .expression.expand import expand
-from .expression.nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Sub, Var, substitute
-from .expression.rewrite import simplify
+from theory.expression.evaluate import evaluate
+from theory.expression.expand import expand
+from theory.expression.nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Sub, Var, substitute
+from theory.expression.rewrite import simplify
 
 MAX_PIECES = 400
 MAX_SYSTEMS = 400_000

@@ -1,4 +1,4 @@
-"""Search on the cone of sorted scores: branch and bound that writes certificates for `theory.cone_checker`."""
+"""Search on the cone of sorted scores: branch and bound that writes certificates for `theory.checker.cone_proofs`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from theory.checker.cone import Cell, Cone, Posterior, Span, first_cell, split_cell, split_spans
+from theory.checker.cone_proofs import TreeRefused, not_below, wrong_risk
+from theory.expression.interval import Interval, Undefined
+from theory.losses import Loss
+from theory.risk import multiclass_minimiser
+
 from .budget import Budget, OutOfBudget
-from .cone import Cell, Cone, Posterior, Span, first_cell, split_cell, split_spans
-from .cone_checker import TreeRefused, not_below, wrong_risk
-from .expression.interval import Interval, Undefined
-from .losses import Loss
-from .risk import multiclass_minimiser
 
 _ZERO = Fraction(0)
 _DEEPEST = 40

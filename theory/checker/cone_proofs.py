@@ -2,7 +2,7 @@
 
 A proof is, for each rank m of the likeliest class, a tree that starts at all gaps and all posteriors
 with that class likeliest. Its nodes are lists: ["w", axis, left, right] halves a gap, ["p", parts...]
-splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of `theory.cone`.
+splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of `theory.checker.cone`.
 
 A refutation gives a posterior p whose likeliest class, 0, is unique, and a wrong score vector (or a
 direction to infinity with the limit of the risk). For each order of the other classes a tree over all gaps
@@ -18,12 +18,13 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
+from theory.expression.expand import expand
+from theory.expression.interval import End, Interval, Undefined
+from theory.expression.nodes import Const, Expr, Var
+from theory.expression.rewrite import simplify
+
 from .binary_rules import limit_at
 from .cone import Cell, Cone, Posterior, Span, first_cell, lower, split_cell, split_spans
-from .expression.expand import expand
-from .expression.interval import End, Interval, Undefined
-from .expression.nodes import Const, Expr, Var
-from .expression.rewrite import simplify
 
 MAX_LEAVES = 500_000
 _ZERO = Fraction(0)

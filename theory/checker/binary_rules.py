@@ -31,12 +31,12 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cached_property
 
-from .expression.calculus import differentiate
-from .expression.enclosure import Enclosure, bound, enclose
-from .expression.interval import INF, NEG_INF, End, Interval, Undefined
-from .expression.nodes import Const, Expr, Var, Where, substitute, walk
-from .expression.normal import normal_form, same_function
-from .expression.rewrite import simplify, stabilise
+from theory.expression.calculus import differentiate
+from theory.expression.enclosure import Enclosure, bound, enclose
+from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
+from theory.expression.nodes import Const, Expr, Var, Where, substitute, walk
+from theory.expression.normal import normal_form, same_function
+from theory.expression.rewrite import simplify, stabilise
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 Box = tuple[Fraction | float, Fraction | float]
