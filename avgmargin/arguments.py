@@ -60,7 +60,7 @@ def _prove(parser: Parser) -> None:
     parser.value("--minus", metavar="F", help="the loss of the score v for y = -1")
     parser.value("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as mu=0.1")
     parser.value("--classes", type=int, metavar="C", help="number of classes; binary when absent")
-    parser.value("--domain", default="all", metavar="D", help="scores: all (default), sum-zero or bounded:B")
+    parser.value("--domain", metavar="D", help="scores: all, sum-zero, bounded:B (default: that of the loss, or all)")
     parser.value("--threshold", default="1/2", metavar="A", help="decide +1 where P(Y = +1 | x) > A (default 1/2)")
     parser.value(
         "--out", default="runs/certificates", metavar="DIR", help="folder of the certificate (default %(default)s)"
@@ -95,6 +95,33 @@ def _synthetic(parser: Parser) -> None:
     )
     _scale(parser)
     _seed(parser)
+    _json(parser)
+
+
+def _frontier(parser: Parser) -> None:
+    parser.value("--data", default="two-groups", metavar="D", help="two-groups, mnist:A,B or a .npz file with x, y")
+    _data(parser)
+    parser.value("--samples", type=int, default=400, metavar="N", help="points of two-groups (default %(default)s)")
+    parser.value("--dimension", type=int, default=2, metavar="D", help="their dimension (default %(default)s)")
+    parser.value("--geometry", default="l2", metavar="G", help="norm of distances: l2 (default), linf or l1")
+    parser.value("--points", type=int, default=50, metavar="N", help="points of the frontier (default %(default)s)")
+    parser.value(
+        "--tail", type=float, metavar="Q", help="instead of the minimum, the mean of the fraction Q of smallest margins"
+    )
+    parser.value(
+        "--loss",
+        action="append",
+        metavar="LOSS",
+        help="draw the training path of this loss, as in average-margin:mu=1,tau=5; may be repeated",
+    )
+    parser.value("--steps", type=int, default=20_000, metavar="N", help="gradient steps (default %(default)s)")
+    parser.value("--batch", type=int, metavar="N", help="SGD with batches of N points instead of gradient descent")
+    parser.value("--lr", type=float, metavar="LR", help="learning rate (default 1 / largest eigenvalue of mean z z^T)")
+    parser.value(
+        "--ball", type=float, metavar="R", help="draw each path again with the weights kept in a ball of radius R"
+    )
+    _seed(parser)
+    parser.value("--out", metavar="DIR", help="folder of frontier.json and frontier.svg (default runs/frontier-<hash>)")
     _json(parser)
 
 
@@ -146,6 +173,7 @@ COMMANDS = (
     Command("prove", "prove or refute that a loss is Fisher consistent", _prove, formulas=True),
     Command("check", "verify certificates from their files alone", _check),
     Command("synthetic", "check losses on laws whose Bayes rule is known", _synthetic, formulas=True),
+    Command("frontier", "minimum against average margin of linear classifiers, exactly", _frontier),
     Command("train", "train one model on digits and measure its margins", _train),
     Command("report", "write report.html of a run again, from its report.json", _report),
 )

@@ -125,7 +125,7 @@ def synthetic(asked: Namespace) -> ExitCode:
     from .resolve import LossRequest, resolve
     from .verification import LawSettings, compare, run_law, seen_to_fail
 
-    names = asked.losses or list(theory.catalogue.names())
+    names = asked.losses or list(theory.catalogue.CORE)
     chosen = [resolve(LossRequest(name)) for name in names]
     jobs = law_jobs(asked.scale, asked.seed, tuple(loss.name for loss in chosen))
     proofs = []
@@ -175,6 +175,58 @@ def _show_laws(laws: list[dict[str, Any]], compared: list[dict[str, Any]]) -> No
         [[row["loss"], row["classes"], row["status"], words[row["matches"]]] for row in compared],
         status_column=2,
     )
+
+
+def frontier(asked: Namespace) -> ExitCode:
+    """The trade-off between minimum and average margin."""
+    from .files import check_can_make
+    from .frontier import DEFAULT_LOSSES, Settings, run
+
+    settings = Settings(
+        data=asked.data,
+        data_dir=asked.data_dir,
+        samples=asked.samples,
+        dimension=asked.dimension,
+        geometry=asked.geometry,
+        points=asked.points,
+        tail=asked.tail,
+        losses=tuple(asked.loss or DEFAULT_LOSSES),
+        steps=asked.steps,
+        batch=asked.batch,
+        lr=asked.lr,
+        ball=asked.ball,
+        seed=asked.seed,
+    )
+    folder = Path(asked.out or f"runs/frontier-{settings.key}")
+    check_can_make(folder)
+    found = run(settings, folder, lambda words: print(words, file=sys.stderr))
+    if asked.json:
+        print_json({**found, "folder": str(folder)})
+        return ExitCode.DONE
+    ends = [("mean direction", found["mean_end"]), ("hard-margin SVM", found["svm_end"])]
+    below = "minimum margin" if settings.tail is None else f"lower {settings.tail:g} tail mean"
+    show_table(["end", below, "average margin"], [[n, f"{e['minimum']:.6g}", f"{e['average']:.6g}"] for n, e in ends])
+    show_table(
+        ["path", below, "average", "given up", "distance to the frontier"],
+        [
+            [
+                path["name"],
+                f"{path['minimum'][-1]:.6g}",
+                f"{path['average'][-1]:.6g}",
+                f"{path['given_up'][-1]:.3g}",
+                "" if path["distance_high"][-1] is None else f"<= {path['distance_high'][-1]:.3g}",
+            ]
+            for path in found["paths"]
+        ],
+    )
+    show_pairs(
+        [
+            ("data", found["data"]),
+            ("largest residual", f"{found['residual']:.2g}"),
+            ("figure", str(folder / "frontier.svg")),
+        ]
+    )
+    return ExitCode.DONE
 
 
 def train(asked: Namespace) -> ExitCode:
@@ -297,6 +349,7 @@ RUN: dict[str, Callable[[Namespace], ExitCode]] = {
     "prove": prove,
     "check": check,
     "synthetic": synthetic,
+    "frontier": frontier,
     "train": train,
     "reproduce": reproduce,
     "report": report,

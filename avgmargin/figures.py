@@ -78,6 +78,14 @@ def draw(figure: Table) -> str:
     return text.getvalue()
 
 
+def svg_of(canvas: Figure) -> bytes:
+    """A figure as an SVG file: no date, stable ids."""
+    with matplotlib.rc_context({"svg.hashsalt": "avgmargin", "svg.fonttype": "none"}):
+        held = io.BytesIO()
+        canvas.savefig(held, format="svg", metadata={"Date": None})
+    return held.getvalue()
+
+
 def inline(svg: str, figure_id: str, alt: str) -> str:
     """An SVG for the inside of an HTML page: its own ids, colours as CSS variables, a label, nothing from outside."""
     from html import escape

@@ -1,0 +1,21 @@
+"""The trade-off between the minimum and the average margin of linear classifiers, made exact.
+
+`frontier` solves the convex programs between its two ends, the hard-margin SVM and the mean direction;
+`training_path` follows gradient descent on a margin loss and says how far from the frontier it runs;
+`figure` draws both. Data are points x in R^d with labels y in {-1, +1}; classifiers are homogeneous
+(append a constant column for a bias).
+"""
+
+from .data import two_groups as two_groups
+from .figure import frontier_figure as frontier_figure
+from .paths import Path as Path
+from .paths import Rate as Rate
+from .paths import svm_rate as svm_rate
+from .paths import training_path as training_path
+from .program import GEOMETRIES as GEOMETRIES
+from .program import Frontier as Frontier
+from .program import NotConverged as NotConverged
+from .program import NotSeparable as NotSeparable
+from .program import Point as Point
+from .program import frontier as frontier
+from .program import tail_mean as tail_mean
