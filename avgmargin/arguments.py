@@ -51,7 +51,27 @@ def _json(parser: Parser) -> None:
 
 
 def _losses(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="WORDS", help="a name, shown in full, or part of one, or of a title")
+    parser.value("--kind", metavar="K", help="binary or multiclass: losses with a formula of the kind")
+    parser.value("--status", metavar="S", help="consistent, not-consistent or unknown: what is stated at the defaults")
+    parser.add_argument("--prove", action="store_true", help="decide what was selected, for two and for three classes")
+    parser.value("--jobs", type=int, default=0, metavar="N", help="with --prove: worker processes (default: 2, or 1)")
+    parser.value("--out", default="runs/catalogue", metavar="DIR", help="folder of --prove (default %(default)s)")
+    _budget(parser)
     _json(parser)
+
+
+def _budget(parser: Parser) -> None:
+    parser.value("--boxes", type=int, default=20_000, metavar="N", help="budget in boxes (default %(default)s)")
+    parser.value("--seconds", type=float, default=60.0, metavar="S", help="budget in seconds (default %(default)s)")
+
+
+def _classes(text: str) -> int | str:
+    """A number of classes, or the word all."""
+    try:
+        return "all" if text == "all" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, or all") from None
 
 
 def _prove(parser: Parser) -> None:
@@ -59,19 +79,61 @@ def _prove(parser: Parser) -> None:
     parser.value("--plus", metavar="F", help="with --minus, instead of LOSS: the loss of the score v for y = +1")
     parser.value("--minus", metavar="F", help="the loss of the score v for y = -1")
     parser.value("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as mu=0.1")
-    parser.value("--classes", type=int, metavar="C", help="number of classes; binary when absent")
+    parser.value(
+        "--for",
+        action="append",
+        default=[],
+        dest="ranges",
+        metavar="NAME=RANGE",
+        help="prove it for every value in a range: mu=[0,100], tau=(0,inf)",
+    )
+    parser.value("--classes", type=_classes, metavar="C", help="number of classes, or all; binary when absent")
     parser.value("--domain", metavar="D", help="scores: all, sum-zero, bounded:B (default: that of the loss, or all)")
     parser.value("--threshold", default="1/2", metavar="A", help="decide +1 where P(Y = +1 | x) > A (default 1/2)")
     parser.value(
         "--out", default="runs/certificates", metavar="DIR", help="folder of the certificate (default %(default)s)"
     )
-    parser.value("--boxes", type=int, default=20_000, metavar="N", help="budget in boxes (default %(default)s)")
+    parser.add_argument("--region", action="store_true", help="binary: the posteriors at which it fails, certified")
+    parser.value(
+        "--delta", metavar="D", help="with --classes C: certify the gap where max p - p_j >= D; or default (1/20, 1/10)"
+    )
+    _budget(parser)
+    _json(parser)
+
+
+def _calibrate(parser: Parser) -> None:
+    parser.add_argument("loss", nargs="?", metavar="LOSS", help="catalogue name, or a formula in t = y f(x)")
+    parser.value("--plus", metavar="F", help="with --minus, instead of LOSS: the loss of the score v for y = +1")
+    parser.value("--minus", metavar="F", help="the loss of the score v for y = -1")
+    parser.value("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter, such as mu=0.1")
+    parser.value("--classes", type=int, metavar="C", help="number of classes; binary when absent")
+    parser.value("--domain", metavar="D", help="scores: all, sum-zero, bounded:B (default: that of the loss, or all)")
+    parser.value("--threshold", default="1/2", metavar="A", help="decide +1 where P(Y = +1 | x) > A (default 1/2)")
+    parser.value("--excess", action="append", metavar="E", help="bound R - R* for this surrogate excess (default 0.01)")
+    parser.value("--points", type=int, metavar="N", help="knots in theta or eps (default 129, or 10 for more classes)")
+    parser.value("--out", metavar="FILE", help="the certificate (default: a new file in runs/certificates)")
+    parser.value("--plot", metavar="FILE", help="a picture: .svg, .png or .pdf")
+    parser.value("--boxes", type=int, default=1_000_000, metavar="N", help="budget in boxes (default %(default)s)")
     parser.value("--seconds", type=float, default=60.0, metavar="S", help="budget in seconds (default %(default)s)")
     _json(parser)
 
 
 def _check(parser: Parser) -> None:
     parser.add_argument("certificates", nargs="+", metavar="CERT", help="certificate files")
+    parser.add_argument("--second", action="store_true", help="verify them in a second arithmetic, too (binary ones)")
+    _json(parser)
+
+
+def _search(parser: Parser) -> None:
+    parser.add_argument(
+        "loss", metavar="FILE.py:NAME", help="a Python function of scores (n, c), labels (n,); it is run"
+    )
+    parser.value("--classes", type=int, required=True, metavar="C", help="number of classes")
+    parser.add_argument("--torch", action="store_true", help="the function takes and returns torch tensors")
+    parser.value("--posteriors", type=int, default=200, metavar="N", help="how many are tried (default %(default)s)")
+    parser.value("--starts", type=int, default=4, metavar="N", help="starting scores of each (default %(default)s)")
+    parser.value("--span", type=float, default=30.0, metavar="S", help="scores stay in [-S, S] (default %(default)s)")
+    _seed(parser)
     _json(parser)
 
 
@@ -93,8 +155,17 @@ def _synthetic(parser: Parser) -> None:
     parser.add_argument(
         "losses", nargs="*", metavar="LOSS", help="catalogue names or formulas in t (default: the catalogue)"
     )
+    parser.value(
+        "--losses", dest="more", metavar="A,B", help="the same as a list, as in hinge,average-margin(mu=1,tau=2)"
+    )
+    parser.value("--laws", metavar="A,B", help="laws, as in xor,tsybakov(exponent=2),point-mass(p=0.4/0.3/0.3)")
+    parser.add_argument("--prove", action="store_true", help="prove or refute every loss and compare with what is seen")
+    parser.add_argument("--list", action="store_true", dest="show", help="only list the laws, with their Bayes risks")
     _scale(parser)
     _seed(parser)
+    parser.value(
+        "--jobs", type=int, default=0, metavar="N", help="worker processes (default: 2, or 1 for a few losses)"
+    )
     _json(parser)
 
 
@@ -112,7 +183,7 @@ def _frontier(parser: Parser) -> None:
         "--loss",
         action="append",
         metavar="LOSS",
-        help="draw the training path of this loss, as in average-margin:mu=1,tau=5; may be repeated",
+        help="draw the training path of this loss, as in average-margin(mu=1,tau=5); may be repeated",
     )
     parser.value("--steps", type=int, default=20_000, metavar="N", help="gradient steps (default %(default)s)")
     parser.value("--batch", type=int, metavar="N", help="SGD with batches of N points instead of gradient descent")
@@ -122,6 +193,20 @@ def _frontier(parser: Parser) -> None:
     )
     _seed(parser)
     parser.value("--out", metavar="DIR", help="folder of frontier.json and frontier.svg (default runs/frontier-<hash>)")
+    _json(parser)
+
+
+def _curves(parser: Parser) -> None:
+    parser.value("--law", default="two-moons", metavar="L", help="as in tsybakov(exponent=2) (default two-moons)")
+    parser.value("--loss", action="append", metavar="LOSS", help="a loss, as in average-margin(mu=1,tau=5); repeatable")
+    parser.value("--learner", default="histogram", metavar="H", help="histogram (default), features or mlp")
+    parser.value(
+        "--sizes", default="100,1000,10000,100000", metavar="N,N", help="sample sizes, increasing (default %(default)s)"
+    )
+    parser.value("--seeds", type=int, default=5, metavar="N", help="samples of each size (default %(default)s)")
+    parser.value("--exponent", type=float, metavar="A", help="draw the plug-in rate of this noise exponent")
+    _seed(parser)
+    parser.value("--out", metavar="DIR", help="folder of curves.json and curves.svg (default runs/curves-<hash>)")
     _json(parser)
 
 
@@ -171,9 +256,12 @@ COMMANDS = (
     Command("reproduce", "the main job: proofs, synthetic checks, training, report", _reproduce),
     Command("losses", "the catalogue of losses", _losses),
     Command("prove", "prove or refute that a loss is Fisher consistent", _prove, formulas=True),
+    Command("calibrate", "certified bounds of the calibration function and excess risk", _calibrate, formulas=True),
     Command("check", "verify certificates from their files alone", _check),
+    Command("search", "look for failures of a loss given as Python code: float evidence, no proof", _search),
     Command("synthetic", "check losses on laws whose Bayes rule is known", _synthetic, formulas=True),
     Command("frontier", "minimum against average margin of linear classifiers, exactly", _frontier),
+    Command("curves", "learning curves: excess risk of empirical minimisers against the sample size", _curves),
     Command("train", "train one model on digits and measure its margins", _train),
     Command("report", "write report.html of a run again, from its report.json", _report),
 )

@@ -15,36 +15,56 @@ _VERDICT_CODES = {"PROVED": ExitCode.DONE, "REFUTED": ExitCode.FAILED, "UNDECIDE
 
 
 def losses(asked: Namespace) -> ExitCode:
-    """The catalogue."""
+    """The catalogue: a table, one entry, or the verdicts on all that were selected."""
     import theory
 
-    rows: list[dict[str, Any]] = [
-        {
-            "name": entry.name,
-            "title": entry.title,
-            "binary": entry.binary,
-            "multiclass": entry.multiclass,
-            "parameters": {name: {"default": p.default, "range": _range(p)} for name, p in entry.parameters.items()},
-            "strength": entry.strength,
-            "source": entry.source,
-        }
-        for entry in theory.catalogue.ENTRIES
-    ]
+    from . import listing
+
+    chosen = listing.select(asked.name, asked.kind, asked.status)
+    if asked.prove:
+        return _decide(asked, chosen)
     if asked.json:
-        print_json({"losses": rows})
-        return ExitCode.DONE
-    table = []
-    for row in rows:
-        values = ", ".join(f"{name} = {p['default']} ({p['range']})" for name, p in row["parameters"].items())
-        table.append([row["name"], row["binary"] or "", values, row["strength"]])
-    show_table(["name", "binary formula in t = y f(x)", "parameters", "known from the literature or derived"], table)
+        print_json({"losses": [listing.as_row(entry) for entry in chosen]})
+    elif asked.name is not None and theory.catalogue.known(asked.name):
+        show_pairs(listing.pairs(theory.catalogue.entry(asked.name)))
+    else:
+        columns = ["name", "formula", "parameters", "known from the literature or derived"]
+        show_table(columns, [listing.table_row(entry) for entry in chosen])
     return ExitCode.DONE
 
 
-def _range(parameter: Any) -> str:
-    if parameter.low is None:
-        return "any"
-    return f"{'>' if parameter.low_open else '>='} {parameter.low}"
+def _decide(asked: Namespace, chosen: list[Any]) -> ExitCode:
+    """Verdicts on catalogue entries; 1 where one contradicts what is stated."""
+    from .decided import decide
+    from .pool import default_workers
+    from .proofs import Unfit
+
+    if asked.jobs < 0:
+        raise UserError(f"jobs={asked.jobs} must be at least 1, or 0 for the default")
+    try:
+        found = decide(chosen, Path(asked.out), asked.jobs or default_workers(), asked.boxes, asked.seconds)
+    except Unfit as error:
+        print_error(str(error), as_json=asked.json)
+        return ExitCode.UNFIT
+    if asked.json:
+        print_json(found)
+    else:
+        show_table(
+            ["verdict", "loss", "classes", "seconds", "stated"],
+            [
+                [
+                    r["status"],
+                    " ".join([r["name"], *(f"{k}={v}" for k, v in r["parameters"].items())]),
+                    r["classes"],
+                    f"{r['seconds']:.1f}",
+                    {True: "consistent", False: "not consistent", None: ""}[r["stated"]],
+                ]
+                for r in found["rows"]
+            ],
+            status_column=0,
+        )
+        show_pairs([*found["counts"].items(), ("contradicted", ", ".join(found["contradicted"]) or "none")])
+    return ExitCode.FAILED if found["contradicted"] else ExitCode.DONE
 
 
 def prove(asked: Namespace) -> ExitCode:
@@ -53,10 +73,24 @@ def prove(asked: Namespace) -> ExitCode:
     from .resolve import LossRequest, read_number, read_parameters, resolve
 
     parameters = read_parameters(asked.param)
-    loss = resolve(LossRequest(asked.loss, asked.plus, asked.minus, parameters, asked.classes, asked.domain))
-    effort = Effort(asked.classes, read_number("threshold", asked.threshold), asked.boxes, asked.seconds)
+    if asked.region and (asked.ranges or asked.classes is not None):
+        raise UserError("--region is for one binary loss; leave out --for and --classes")
     try:
-        found = prove_and_store(loss, effort, Path(asked.out))
+        if asked.ranges or asked.classes == "all":
+            from .family_proofs import prove_for_all
+
+            found = prove_for_all(asked, parameters)
+        else:
+            request = LossRequest(asked.loss, asked.plus, asked.minus, parameters, asked.classes, asked.domain)
+            delta = asked.delta if asked.delta in (None, "default") else read_number("delta", asked.delta)
+            threshold = read_number("threshold", asked.threshold)
+            effort = Effort(asked.classes, threshold, asked.boxes, asked.seconds, delta)
+            loss = resolve(request)
+            found = prove_and_store(loss, effort, Path(asked.out))
+            if asked.region:
+                from .regions import region_of
+
+                found["region"] = region_of(loss, effort, Path(asked.out))
     except Unfit as error:
         print_error(str(error), as_json=asked.json)
         return ExitCode.UNFIT
@@ -82,6 +116,7 @@ def show_verdict(found: dict[str, Any]) -> None:
             ("scope", found["scope"]),
             ("gap", gap),
             ("witness", shown),
+            ("region", found["region"]["words"] if "region" in found else None),
             ("advice", found["advice"]),
             ("certificate", found["certificate"]),
             ("time", f"{found['seconds']:.2f} s"),
@@ -90,11 +125,31 @@ def show_verdict(found: dict[str, Any]) -> None:
     )
 
 
+def calibrate(asked: Namespace) -> ExitCode:
+    """Bounds of a calibration function."""
+    from .calibrate import calibrate as run
+    from .calibrate import read, show
+    from .proofs import Unfit
+
+    try:
+        found = run(*read(asked))
+    except Unfit as error:
+        print_error(str(error), as_json=asked.json)
+        return ExitCode.UNFIT
+    if asked.json:
+        print_json(found)
+    else:
+        show(found)
+    return ExitCode.DONE if found["tier"] == "certified" else ExitCode.UNDECIDED
+
+
 def check(asked: Namespace) -> ExitCode:
     """Verify certificates in this process."""
     from .proofs import check_files
 
     records = check_files([Path(name) for name in asked.certificates])
+    if asked.second:
+        _look_again(records)
     errors = [record for record in records if record["error"] is not None]
     if asked.json:
         failed = {"error": errors[0]["error"]} if errors else {}
@@ -104,7 +159,7 @@ def check(asked: Namespace) -> ExitCode:
         show_table(
             ["certificate", "answer", "claim", "loss", "boxes", "reason"],
             [
-                [r["path"], words[r["valid"]], r["claim"], r["loss"], r["boxes"], r["reason"] or ""]
+                [r["path"], words[r["valid"]], r["claim"], r["loss"], r["boxes"], _reasons(r)]
                 for r in records
                 if r["error"] is None
             ],
@@ -114,67 +169,126 @@ def check(asked: Namespace) -> ExitCode:
         print_error(record["error"], as_json=False)
     if errors:
         return ExitCode.USAGE
-    return ExitCode.DONE if all(record["valid"] for record in records) else ExitCode.FAILED
+    if not all(record["valid"] for record in records):
+        return ExitCode.FAILED
+    unseen = any("second" in record and not record["second"]["verified"] for record in records)
+    return ExitCode.UNDECIDED if unseen else ExitCode.DONE
+
+
+def _look_again(records: list[dict[str, Any]]) -> None:
+    """What the second arithmetic says of each certificate that could be read: `verified`, or what it cannot do."""
+    from theory import check_second
+
+    for record in records:
+        if record["error"] is None:
+            found = check_second(record["path"])
+            record["second"] = {"verified": found.verified, "reason": found.reason}
+
+
+def _reasons(record: dict[str, Any]) -> str:
+    reason = record["reason"] or ""
+    if "second" not in record:
+        return reason
+    second = "verified too" if record["second"]["verified"] else record["second"]["reason"]
+    return "; ".join(filter(None, [reason, f"second arithmetic: {second}"]))
+
+
+def search(asked: Namespace) -> ExitCode:
+    """Float evidence on a loss given as code."""
+    from .searching import search as run
+
+    found = run(asked)
+    if asked.json:
+        print_json(found)
+    else:
+        words = [("loss", found["loss"]), ("verdict", found["status"]), ("tier", "searched: float evidence, no proof")]
+        words += [("scope", found["scope"]), ("found", found["advice"]), ("time", f"{found['seconds']:.2f} s")]
+        show_pairs(words, {"verdict": status_style(found["status"])})
+    return ExitCode.UNDECIDED
 
 
 def synthetic(asked: Namespace) -> ExitCode:
     """Losses on laws whose Bayes rule is known."""
-    import theory
+    from . import population
 
-    from .plan import law_jobs
-    from .resolve import LossRequest, resolve
-    from .verification import LawSettings, compare, run_law, seen_to_fail
-
-    names = asked.losses or list(theory.catalogue.CORE)
-    chosen = [resolve(LossRequest(name)) for name in names]
-    jobs = law_jobs(asked.scale, asked.seed, tuple(loss.name for loss in chosen))
-    proofs = []
-    for loss in chosen:
-        for classes in (2, 3) if loss.multiclass is not None else (2,):
-            print(f"proving {loss.name}, {classes} classes", file=sys.stderr)
-            verdict = theory.prove(loss, classes=None if classes == 2 else classes)
-            proofs.append(
-                {**verdict.summary(), "classes": classes, "witness_seen": seen_to_fail(loss, verdict.witness)}
-            )
-    laws = []
-    for job in jobs:
-        print(f"law {job.name}", file=sys.stderr)
-        laws.append(run_law(LawSettings(**{**job.settings, "losses": ()}), chosen, lambda words: None))
-    compared = compare(laws, proofs)
+    request = population.read(asked.losses, asked.more, asked.laws, asked.scale, asked.seed, asked.prove)
+    if asked.jobs < 0:
+        raise UserError(f"jobs={asked.jobs} must be at least 1, or 0 for the default")
+    if asked.show:
+        laws = population.describe_laws(request)
+        if asked.json:
+            print_json({"laws": laws})
+        else:
+            _show_law_list(laws)
+        return ExitCode.DONE if all(law["labels_hold"] for law in laws) else ExitCode.FAILED
+    found = population.run(request, asked.jobs, lambda words: print(words, file=sys.stderr))
     if asked.json:
-        print_json({"seed": asked.seed, "scale": asked.scale, "laws": laws, "comparison": compared})
+        print_json(found)
     else:
-        _show_laws(laws, compared)
-    broken = any(not row["holds"] for law in laws for row in law["inequality"])
-    return ExitCode.FAILED if broken or any(row["matches"] is False for row in compared) else ExitCode.DONE
+        _show_population(found)
+    return ExitCode.FAILED if found["faults"] else ExitCode.DONE
 
 
-def _show_laws(laws: list[dict[str, Any]], compared: list[dict[str, Any]]) -> None:
+def _show_law_list(laws: list[dict[str, Any]]) -> None:
+    show_table(
+        ["law", "what it is", "classes", "d", "Bayes risk", "error", "kind"],
+        [
+            [
+                law["law"],
+                law["title"],
+                law["classes"],
+                law["dimension"],
+                f"{law['bayes_risk']['value']:.8g}",
+                f"{law['bayes_risk']['error']:.1g}",
+                law["bayes_risk"]["kind"],
+            ]
+            for law in laws
+        ],
+    )
+
+
+def _show_population(found: dict[str, Any]) -> None:
+    """What fails where, then one line per loss, then what is wrong."""
+    _show_law_list(found["laws"])
+    failing = [
+        [
+            row["law"],
+            record["loss"],
+            f"{row['disagreement']['predicted']['value']:.4f}",
+            f"{row['disagreement']['measured']['value']:.4f}",
+            f"{row['excess_risk']['predicted']['value']:.5f}",
+            f"{row['excess_risk']['measured']['value']:.5f}",
+            f"+- {row['excess_risk']['measured']['error']:.5f}",
+            "yes" if row["as_predicted"] else "NO",
+        ]
+        for record in found["losses"]
+        for row in record["checks"]
+        if row["fails"] or not row["as_predicted"]
+    ]
+    if failing:
+        columns = ["law", "loss that fails", "mass", "measured", "excess risk", "measured", "", "as predicted"]
+        show_table(columns, failing)
     rows = []
-    for law in laws:
-        inequality = {row["loss"]: row for row in law["inequality"]}
-        for row in law["agreement"]:
-            span = row["failing_range"]
-            other = inequality.get(row["loss"])
+    for record in found["losses"]:
+        tried = sum(row["classifiers"] for row in record["inequality"])
+        broken = sum(row["violations"] for row in record["inequality"])
+        for answer in record["answers"]:
+            region = "; ".join(f"{low:.6g} .. {high:.6g}" for low, high in answer["region"] or [])
             rows.append(
                 [
-                    law["law"],
-                    row["loss"],
-                    "agrees" if row["holds"] else f"fails at {row['failing_points']} of {row['points']}",
-                    f"{row['disagreement']['value']:.4f}",
-                    "" if span is None else f"{span[0]:.4f} .. {span[1]:.4f}",
-                    "" if other is None else f"{other['violations']} of {other['classifiers']}",
+                    record["label"],
+                    answer["classes"],
+                    answer["verdict"] or answer["claim"] or "",
+                    f"{len(answer['failing_laws'])} of {answer['laws']}",
+                    region,
+                    f"{broken} of {tried}" if tried and answer["classes"] == 2 else "",
+                    "no" if answer["fault"] is None else "YES",
                 ]
             )
-    show_table(
-        ["law", "loss", "minimiser against Bayes rule", "failing mass", "failing max p", "inequality broken"], rows
-    )
-    words = {True: "yes", False: "NO", None: "cannot tell"}
-    show_table(
-        ["loss", "classes", "verdict", "seen on the laws as the verdict says"],
-        [[row["loss"], row["classes"], row["status"], words[row["matches"]]] for row in compared],
-        status_column=2,
-    )
+    columns = ["loss", "classes", "what is said of it", "fails on laws", "at eta", "inequality broken", "fault"]
+    show_table(columns, rows)
+    for fault in found["faults"]:
+        print(f"FAULT {fault}")
 
 
 def frontier(asked: Namespace) -> ExitCode:
@@ -226,6 +340,42 @@ def frontier(asked: Namespace) -> ExitCode:
             ("figure", str(folder / "frontier.svg")),
         ]
     )
+    return ExitCode.DONE
+
+
+def curves(asked: Namespace) -> ExitCode:
+    """Learning curves on a law whose Bayes rule is known."""
+    from .files import check_can_make
+    from .learning import DEFAULT_LOSSES, Settings, read_sizes, run
+
+    settings = Settings(
+        law=asked.law,
+        losses=tuple(asked.loss or DEFAULT_LOSSES),
+        learner=asked.learner,
+        sizes=read_sizes(asked.sizes),
+        seeds=asked.seeds,
+        exponent=asked.exponent,
+        seed=asked.seed,
+    )
+    folder = Path(asked.out or f"runs/curves-{settings.key}")
+    check_can_make(folder)
+    found = run(settings, folder, lambda words: print(words, file=sys.stderr))
+    if asked.json:
+        print_json({**found, "folder": str(folder)})
+        return ExitCode.DONE
+    show_table(
+        ["loss", *(f"n = {n}" for n in settings.sizes), "slope", "levels off at"],
+        [
+            [
+                curve["loss"],
+                *(f"{value:.2g}" for value in curve["mean"]),
+                "" if curve["rate"] is None else f"{curve['rate']:.2f}",
+                f"{curve['plateau']:.3g} +- {curve['plateau_error']:.1g}",
+            ]
+            for curve in found["curves"]
+        ],
+    )
+    show_pairs([("law", found["law"]), ("learner", settings.learner), ("figure", str(folder / "curves.svg"))])
     return ExitCode.DONE
 
 
@@ -281,8 +431,8 @@ def train(asked: Namespace) -> ExitCode:
 def reproduce(asked: Namespace) -> ExitCode:
     """The main job."""
     from .plan import Request
+    from .pool import default_workers
     from .proofs import Unfit
-    from .reproduce import default_workers
     from .reproduce import reproduce as run
 
     if asked.jobs < 0:
@@ -347,9 +497,12 @@ def report(asked: Namespace) -> ExitCode:
 RUN: dict[str, Callable[[Namespace], ExitCode]] = {
     "losses": losses,
     "prove": prove,
+    "calibrate": calibrate,
     "check": check,
+    "search": search,
     "synthetic": synthetic,
     "frontier": frontier,
+    "curves": curves,
     "train": train,
     "reproduce": reproduce,
     "report": report,

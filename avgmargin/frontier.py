@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import theory
 from synthetic import frontier as trade
 from synthetic._doors import FloatArray
 from theory.storage import sha256_of_bytes, write_atomic
@@ -17,9 +16,9 @@ from theory.storage import sha256_of_bytes, write_atomic
 from .errors import UserError
 from .figures import svg_of
 from .files import dump_json, make_folder
-from .resolve import LossRequest, label, read_parameters, resolve
+from .resolve import label, read_loss
 
-DEFAULT_LOSSES = ("logistic", "exponential", "average-margin:mu=1,tau=1", "average-margin:mu=1,tau=5")
+DEFAULT_LOSSES = ("logistic", "exponential", "average-margin(mu=1,tau=1)", "average-margin(mu=1,tau=5)")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Settings:
 
 def run(settings: Settings, folder: File, tell: Callable[[str], None]) -> dict[str, Any]:
     """Solve the frontier, follow the paths, write frontier.json and frontier.svg; returns what the JSON holds."""
-    losses = [_loss(text) for text in settings.losses]
+    losses = [read_loss(text) for text in settings.losses]
     x, y, words = load(settings)
     make_folder(folder)
 
@@ -62,9 +61,9 @@ def run(settings: Settings, folder: File, tell: Callable[[str], None]) -> dict[s
     except trade.NotConverged as error:
         raise UserError(f"{error}; no frontier was drawn") from None
     paths = []
-    for k, (name, loss) in enumerate(losses):
+    for k, loss in enumerate(losses):
         for ball in (None,) if settings.ball is None else (None, settings.ball):
-            shown = name if ball is None else f"{name}, norm <= {ball:g}"
+            shown = label(loss) if ball is None else f"{label(loss)}, norm <= {ball:g}"
             tell(f"path {shown}")
             rng = np.random.default_rng([settings.seed, 1, k])
             paths.append(
@@ -143,13 +142,6 @@ def _file(path: File) -> tuple[FloatArray, FloatArray, str]:
     except (OSError, ValueError) as error:
         raise UserError(f"data file {str(path)!r} cannot be read as .npz: {type(error).__name__}") from None
     return np.asarray(x), np.asarray(y), path.name
-
-
-def _loss(text: str) -> tuple[str, theory.Loss]:
-    name, colon, values = text.partition(":")
-    pairs = [part for part in values.split(",") if part] if colon else []
-    loss = resolve(LossRequest(name, parameters=read_parameters(pairs)))
-    return label(loss), loss
 
 
 def _rate(path: trade.Path, found: trade.Frontier) -> dict[str, Any] | None:

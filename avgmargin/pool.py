@@ -33,6 +33,11 @@ class Stopped(Exception):
     """The run was given up; the worker leaves its job at the next step."""
 
 
+def default_workers() -> int:
+    """Two processes where there are two cores."""
+    return min(2, os.cpu_count() or 1)
+
+
 def run_jobs(jobs: Sequence[Job], root: Path, workers: int, progress: Progress) -> list[Record]:
     """The record of every job, in order: `key`, `result`, `seconds`, `reused`, `files`.
 

@@ -35,6 +35,7 @@ class Effort:
     threshold: str = "1/2"
     boxes: int = 20_000
     seconds: float = 60.0
+    delta: str | None = None
 
 
 def prove_and_store(loss: theory.Loss, effort: Effort, folder: Path) -> dict[str, Any]:
@@ -48,7 +49,12 @@ def prove_and_store(loss: theory.Loss, effort: Effort, folder: Path) -> dict[str
     check_can_make(folder)
     start = time.perf_counter()
     verdict = theory.prove(
-        loss, classes=effort.classes, threshold=effort.threshold, boxes=effort.boxes, seconds=effort.seconds
+        loss,
+        classes=effort.classes,
+        threshold=effort.threshold,
+        delta=effort.delta,
+        boxes=effort.boxes,
+        seconds=effort.seconds,
     )
     spent = time.perf_counter() - start
     path = None if verdict.certificate is None else store(verdict.certificate, folder)

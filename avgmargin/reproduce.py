@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -56,16 +55,11 @@ def reproduce(request: plan.Request, root: Path, workers: int, words: Sequence[s
     return _close(root, made, records)
 
 
-def default_workers() -> int:
-    """Two processes where there are two cores."""
-    return min(2, os.cpu_count() or 1)
-
-
 def _catalogue() -> dict[str, tuple[int, ...]]:
     """The losses and the class counts for which each has a formula."""
     return {
         entry.name: tuple(c for c in plan.CLASSES if (entry.binary if c == 2 else entry.multiclass) is not None)
-        for entry in theory.catalogue.ENTRIES
+        for entry in map(theory.catalogue.entry, theory.catalogue.CORE)
     }
 
 

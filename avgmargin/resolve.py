@@ -15,6 +15,7 @@ from .errors import UserError, one_line
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,30}")
 _QUANTITIES = BINARY_NAMES | PAIR_NAMES | SCORE_NAMES | OTHER_NAMES
+_CALL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)\s*(?:\((?P<inside>[^()]*)\))?")
 _LONG_EXPONENT = re.compile(r"[0-9.]_*[eE][+-]?[0-9_]{4,}")
 
 
@@ -27,7 +28,7 @@ class LossRequest:
     minus: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     classes: int | None = None
-    domain: str = "all"
+    domain: str | None = None
 
 
 def read_parameters(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -53,6 +54,58 @@ def read_parameters(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
+def read_calls(text: str) -> list[tuple[str, list[str]]]:
+    """A list of names with parameters in parentheses; commas inside parentheses separate parameters.
+
+    >>> read_calls("xor,tsybakov(exponent=2)")
+    [('xor', []), ('tsybakov', ['exponent=2'])]
+    """
+    items = [item.strip() for item in re.split(r",(?![^()]*\))", text)]
+    found = []
+    for item in items:
+        match = _CALL.fullmatch(item)
+        if match is None:
+            raise UserError(f"item {item!r} of the list must be a name, or a name with parameters as in xor(noise=0.5)")
+        inside = (match["inside"] or "").strip()
+        found.append((match["name"], [pair.strip() for pair in inside.split(",")] if inside else []))
+    return found
+
+
+def read_loss(text: str) -> theory.Loss:
+    """A catalogue name, with parameters in parentheses if any, or a formula.
+
+    >>> label(read_loss("average-margin(mu=1,tau=2)"))
+    'average-margin (mu = 1, tau = 2)'
+    """
+    match = _CALL.fullmatch(text.strip())
+    if match is not None and match["name"] in theory.catalogue.names():
+        ((name, pairs),) = read_calls(text)
+        return resolve(LossRequest(name, parameters=read_parameters(pairs)))
+    return resolve(LossRequest(text))
+
+
+def read_law(name: str, pairs: Sequence[str]) -> tuple[str, dict[str, float | list[float]]]:
+    """A known law's name and its NAME=VALUE texts as floats, several in one value written 0.4/0.3/0.3.
+
+    >>> read_law("point-mass", ["p=0.4/0.6"])
+    ('point-mass', {'p': [0.4, 0.6]})
+    """
+    from synthetic import laws
+
+    laws.entry(name)
+    found: dict[str, float | list[float]] = {}
+    for pair in pairs:
+        key, equals, text = (part.strip() for part in pair.partition("="))
+        if not equals or key in found:
+            raise UserError(f"parameter {pair!r} of law {name!r} must be written NAME=VALUE, each name once")
+        try:
+            numbers = [int(part) if part.strip().isdecimal() else float(part) for part in text.split("/")]
+        except ValueError:
+            raise UserError(f"parameter {pair!r} of law {name!r} must be a number, or numbers as in 0.4/0.6") from None
+        found[key] = numbers if len(numbers) > 1 else numbers[0]
+    return name, found
+
+
 def read_number(name: str, text: str) -> str:
     """`text` itself when it writes an exact number; UserError with the name otherwise."""
     _check_exponents(text)
@@ -68,7 +121,7 @@ def resolve(request: LossRequest) -> theory.Loss:
     for text in (request.loss, request.plus, request.minus, request.domain):
         _check_exponents(text or "")
     try:
-        domain = theory.Domain.parse(request.domain)
+        domain = theory.Domain.parse("all" if request.domain is None else request.domain)
     except ValueError as error:
         raise UserError(f"domain {request.domain!r}: {error}") from None
     values = dict(request.parameters)
@@ -78,8 +131,9 @@ def resolve(request: LossRequest) -> theory.Loss:
         return theory.from_pair(request.plus, request.minus, parameters=values, domain=domain)
     if request.loss is None:
         raise UserError("LOSS is missing: give a catalogue name, a formula in t, or --plus F --minus F")
-    if request.loss in theory.catalogue.names():
-        return replace(theory.catalogue.get(request.loss, **values), domain=domain)
+    if theory.catalogue.known(request.loss):
+        named = theory.catalogue.get(request.loss, **values)
+        return named if request.domain is None else replace(named, domain=domain)
     try:
         return _formula(request.loss, request.classes, values, domain)
     except FormulaError:

@@ -14,6 +14,7 @@ from .measure import margins as margins
 from .models import MLP as MLP
 from .models import LinearClassifier as LinearClassifier
 from .models import build_model as build_model
+from .search import search as search
 from .training import TrainResult as TrainResult
 from .training import load_model as load_model
 from .training import load_run as load_run

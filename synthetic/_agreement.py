@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.losses import Loss
-from theory.risk import binary_minimiser, multiclass_minimiser
+from theory.risk import binary_minimiser, conditional_risk, multiclass_minimiser
 
 from ._doors import BoolArray, FloatArray
 from ._estimate import EPS, Estimate
@@ -31,7 +31,8 @@ class Agreement:
     """How often the pointwise minimiser of a loss fails to be the Bayes rule, on a grid of a law.
 
     A grid point fails when a class that is not (within `POSTERIOR_TIE`) most probable is among the top scores
-    (within `SCORE_TIE`: ties are errors), or, for binary scores, when the searched gap does not exceed its rounding.
+    (within `SCORE_TIE`: ties are errors; for binary scores only where the gap is below `JUMP`), or, for binary scores,
+    when the searched gap does not exceed its rounding.
 
     `disagreement` mass of the failing points; `excess_risk` their excess 0-1 risk, each tie resolved for the worst;
     `points` grid points, `tied_points` and `tied_mass` those whose posterior itself ties at the top (only the
@@ -60,6 +61,42 @@ class Agreement:
         return self.failing_points == 0
 
 
+FAR = 1e6
+"""A score beyond the reach of the search (1e4): where both sides of 0 are still falling towards it and the gap between
+them has shrunk to a tenth or less, the two infima at infinity are the same. Cancellation there costs 1e-10, which such
+a gap must not exceed."""
+
+JUMP = 1e-9
+"""A gap above this (relative to the risk) is no tie, however close the minimiser is to 0: the loss jumps there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryAnswer:
+    """Per posterior eta: a minimiser `v`, the relative `gap`, whether it is `flat` (below rounding), and whether the
+    scores of the minimiser are wrong or `tied`; shapes (m,). A tie counts only where the gap is below `JUMP`."""
+
+    v: FloatArray
+    gap: FloatArray
+    flat: BoolArray
+    tied: BoolArray
+
+
+def binary_answer(loss: Loss, eta: FloatArray) -> BinaryAnswer:
+    """The searched minimiser of C_eta and its gap; infima that are the same at both ends (`FAR`) have gap 0."""
+    found = binary_minimiser(loss, eta)
+    gap = found.gap / np.maximum(1.0, np.abs(found.value))
+    if loss.domain.bound is None:
+        with np.errstate(all="ignore"):
+            side = np.where(eta > 0.5, FAR, -FAR)
+            right, wrong = (np.asarray(conditional_risk(loss, eta, v)) for v in (side, -side))
+            falling = (right < found.value) & (wrong < found.wrong_value)
+            same = falling & (np.abs(wrong - right) <= np.minimum(0.1 * found.gap, 1e-10))
+        gap = np.where(same, 0.0, gap)
+    lead = np.where(eta > 0.5, found.v, -found.v)
+    tied = (lead <= SCORE_TIE * np.maximum(1.0, 0.5 * np.abs(found.v))) & (gap <= JUMP)
+    return BinaryAnswer(found.v, gap, gap <= GAP_RESOLUTION, tied)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Minimisers:
     """Searched minimisers per posterior: scores (m, c) and, for binary scores, the relative gap (m,)."""
@@ -78,10 +115,9 @@ def pointwise_minimisers(loss: Loss, posterior: FloatArray) -> Minimisers:
     rows, back = np.unique(posterior, axis=0, return_inverse=True)
     back = back.reshape(-1)
     if rows.shape[1] == 2 and is_binary(loss):
-        found = binary_minimiser(loss, rows[:, 1])
-        relative = found.gap / np.maximum(1.0, np.abs(found.value))
+        found = binary_answer(loss, rows[:, 1])
         scores = np.stack([-0.5 * found.v, 0.5 * found.v], axis=1)
-        return Minimisers(scores[back], relative[back], "grid and zoom over the score, both sides of 0")
+        return Minimisers(scores[back], found.gap[back], "grid and zoom over the score, both sides of 0")
     if loss.multiclass is None:
         raise ValueError(f"loss={loss.name!r} must have a multiclass formula for a law with {rows.shape[1]} classes")
     return Minimisers(multiclass_minimiser(loss, rows)[0][back], None, "pattern search from several starts")
@@ -113,6 +149,7 @@ def bayes_agreement(loss: Loss, law: Law, grid: Grid) -> Agreement:
     chosen = top_classes(found.scores) & wrong
     smallest: float | None = None
     if found.gap is not None:
+        chosen &= (found.gap <= JUMP)[:, None]
         flat = can_fail & (found.gap <= GAP_RESOLUTION)
         chosen |= flat[:, None] & wrong
         smallest = float(found.gap[can_fail].min()) if can_fail.any() else None

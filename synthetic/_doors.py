@@ -102,6 +102,17 @@ def simplex(name: str, value: npt.ArrayLike) -> FloatArray:
     return array
 
 
+def mixture(weights: npt.ArrayLike, means: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Positive weights (c,), c >= 2, that sum to one, and centres (c, d), d >= 1."""
+    prior = masses("weights", weights, zero_allowed=False)
+    if prior.ndim != 1 or prior.shape[0] < 2:
+        raise ValueError(f"weights.shape={prior.shape} must be (c,) with c >= 2 classes")
+    centres = finite_array("means", means)
+    if centres.ndim != 2 or centres.shape[0] != prior.shape[0] or centres.shape[1] < 1:
+        raise ValueError(f"means.shape={centres.shape} must be ({prior.shape[0]}, d) with d >= 1")
+    return prior, centres
+
+
 def covariances(name: str, value: npt.ArrayLike, classes: int, dimension: int) -> FloatArray:
     """Covariances of shape (d, d) (shared) or (c, d, d), symmetric and positive definite in float64.
 

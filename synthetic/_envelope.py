@@ -15,16 +15,10 @@ from scipy.special import ndtr
 
 from ._doors import FloatArray
 from ._estimate import EPS, Estimate
-
-NODES = 16
-"""Gauss-Legendre nodes per panel."""
+from ._panels import integrate
 
 REACH = 12.0
 """Standard deviations covered by the outer rule: the mass outside is below 2 Phi(-12) < 4e-33."""
-
-PANEL_TARGET = 4e-15
-"""A panel is done when its rule and the rule on its two halves differ by less (absolute, in probability): a few tens
-of times the rounding of the sums involved, so that a hundred panels stay near 1e-13."""
 
 BATCH = 2_000_000
 """Numbers per temporary array of the outer rule (16 MB each)."""
@@ -36,9 +30,6 @@ nodes would go unseen."""
 UNSEEN = 1e-10
 """Least error reported in the plane: what such unseen regions may hold. In 600 drawn laws of 2 to 5 classes, each
 computed along two directions, the two values differed by at most 2.5e-11."""
-
-DEPTH = 40
-"""A panel is halved at most this often; what is then left is in the reported error."""
 
 
 def line_risk(log_mass: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
@@ -99,7 +90,6 @@ def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: Float
     edges = np.append(edges, (means[:, 0] + REACH * spread).max())
     tilt = covariances[:, 0, 1] / covariances[:, 0, 0]
     inner = np.sqrt(covariances[:, 1, 1] - tilt * covariances[:, 0, 1])
-    x, w = np.polynomial.legendre.leggauss(NODES)
     c = weights.shape[0]
     rows = max(1, BATCH // (c * (c * (c - 1) + 1)))
 
@@ -109,31 +99,6 @@ def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: Float
         along = means[:, 1] + tilt * (t[:, None] - means[:, 0])
         return line_risk(log_mass, along, np.broadcast_to(inner, along.shape))
 
-    def rule(starts: FloatArray, widths: FloatArray) -> FloatArray:
-        t = (starts[:, None] + widths[:, None] * (x + 1.0) / 2.0).ravel()
-        values = np.concatenate([across(part) for part in np.array_split(t, 1 + t.shape[0] // rows)])
-        return np.asarray(widths / 2.0 * (values.reshape(-1, NODES) @ w))
-
-    starts, widths = edges[:-1], np.diff(edges)
-    whole = rule(starts, widths)
-    done: list[float] = []
-    left_over: list[float] = []
-    nodes = whole.shape[0] * NODES
-    for depth in range(DEPTH):
-        widths = np.repeat(widths / 2.0, 2)
-        starts = np.repeat(starts, 2)
-        starts[1::2] += widths[1::2]
-        halves = rule(starts, widths)
-        nodes += halves.shape[0] * NODES
-        both = halves[::2] + halves[1::2]
-        difference = np.abs(both - whole)
-        settled = difference <= PANEL_TARGET if depth < DEPTH - 1 else np.ones_like(difference, dtype=bool)
-        done.extend(both[settled].tolist())
-        left_over.extend(difference[settled].tolist())
-        again = np.repeat(~settled, 2)
-        starts, widths, whole = starts[again], widths[again], halves[again]
-        if not again.any():
-            break
-    error = math.fsum(left_over) + UNSEEN
-    method = f"quadrature: normal probabilities along lines, {nodes} Gauss-Legendre nodes across"
-    return Estimate(math.fsum(done), error, "quadrature", method)
+    found = integrate(across, edges, rows)
+    method = f"quadrature: normal probabilities along lines, {found.nodes} Gauss-Legendre nodes across"
+    return Estimate(found.value, found.error + UNSEEN, "quadrature", method)

@@ -7,18 +7,16 @@ import math
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
-from scipy.special import ndtr, ndtri
+from scipy.special import logit, ndtr
 
 from . import _doors as doors
+from ._band import Band
 from ._doors import FloatArray, IntArray
 from ._envelope import risk_in_the_plane, risk_on_the_line
 from ._estimate import EPS, Estimate
 from ._grid import Grid
 from ._law import Law
-
-STRETCH = 2.0
-"""Standard deviations of the grid's nodes in units of the class': in the coordinate of the cells the weights then
-vanish at both ends like a third power, and the midpoint rule loses nothing there."""
+from ._rules import grid_of_classes, nodes_per_axis, normal_rule
 
 
 class GaussianMixture(Law):
@@ -41,12 +39,7 @@ class GaussianMixture(Law):
         covariances: npt.ArrayLike,
         name: str = "gaussian-mixture",
     ) -> None:
-        prior = doors.masses("weights", weights, zero_allowed=False)
-        if prior.ndim != 1 or prior.shape[0] < 2:
-            raise ValueError(f"weights.shape={prior.shape} must be (c,) with c >= 2 classes")
-        centres = doors.finite_array("means", means)
-        if centres.ndim != 2 or centres.shape[0] != prior.shape[0] or centres.shape[1] < 1:
-            raise ValueError(f"means.shape={centres.shape} must be ({prior.shape[0]}, d) with d >= 1")
+        prior, centres = doors.mixture(weights, means)
         c, d = centres.shape
         spread = doors.covariances("covariances", covariances, c, d)
         if spread.ndim == 3 and bool((spread == spread[0]).all()):
@@ -164,22 +157,39 @@ class GaussianMixture(Law):
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """For d <= 2, a product rule under each class; for d > 2, a sample, which needs `rng`.
 
-        The rule: x = mean + L z with z at the midpoints of equal cells of Phi(z / STRETCH), weighted by the ratio of
-        the two normal densities (weights that sum to one). The stretch puts nodes into the tails; the weights
-        vanish at the ends of the cells' range, so that nothing is lost there.
+        The rule: x = mean + L z with z on the normal rule of `_rules`.
         """
         count = doors.whole("size", size, 1)
         d = self.dimension
         if d > 2:
             return self.sample_grid(count, doors.generator("rng", rng, f"in dimension {d} the grid is a sample"))
-        side = 3 * max(1, math.ceil((count / self.classes) ** (1.0 / d) / 3.0))
-        nodes = STRETCH * ndtri((np.arange(side) + 0.5) / side)
-        ratio = np.exp(-0.5 * nodes**2 * (1.0 - STRETCH**-2))
-        z = np.stack(np.meshgrid(*[nodes] * d, indexing="ij"), axis=-1).reshape(-1, d)
-        product = np.prod(np.meshgrid(*[ratio / ratio.sum()] * d, indexing="ij"), axis=0).reshape(-1)
-        third = np.indices((side,) * d).reshape(d, -1) % 3  # the middle third is the same rule, three times coarser
-        part = third[0] if d == 1 else 3 * third[0] + third[1]
-        x = self.means[:, None] + np.einsum("kij,nj->kni", self._each(self._factors), z)
-        mass = (self.weights[:, None] * product).reshape(-1)
+        side = nodes_per_axis(math.ceil(count / self.classes), d)
         method = f"quadrature: {side}^{d} nodes per class"
-        return Grid(x.reshape(-1, d), mass, "quadrature", np.tile(part.astype(np.int64), self.classes), method)
+        return grid_of_classes(normal_rule(side, d), self.weights, self.means, self._each(self._factors), method)
+
+    def closed_band(self, low: float, high: float) -> Band | None:
+        """Two classes with a shared covariance: the log-odds are N(L -+ D^2 / 2, D^2) given the classes 0 and 1,
+        D the Mahalanobis distance of the means and L = log(w1 / w0); the band is an interval of log-odds."""
+        if not self.shared or self.classes != 2:
+            return None
+        w0, w1 = (float(w) for w in self.weights)
+        z = solve_triangular(self._factors[0], self.means[1] - self.means[0], lower=True)
+        distance, tilt = float(np.sqrt(z @ z)), math.log(w1 / w0)
+        if distance == 0.0:
+            return None
+
+        def joint(a: float, b: float) -> tuple[float, float]:
+            """P(Y = k, a <= eta <= b) for both classes."""
+            ends = np.asarray(logit([a, b])) - tilt
+            low0, high0 = (ends + 0.5 * distance**2) / distance
+            low1, high1 = (ends - 0.5 * distance**2) / distance
+            return w0 * float(ndtr(high0) - ndtr(low0)), w1 * float(ndtr(high1) - ndtr(low1))
+
+        if high < low:
+            return Band(Estimate(0.0, 0.0, "exact", "empty"), Estimate(0.0, 0.0, "exact", "empty"))
+        below, above = joint(low, min(max(0.5, low), high)), joint(min(max(0.5, low), high), high)
+        method = "closed form: log-odds are normal"
+        return Band(
+            Estimate(sum(below) + sum(above), 16.0 * EPS, "exact", method),
+            Estimate(below[0] - below[1] + above[1] - above[0], 16.0 * EPS, "exact", method),
+        )

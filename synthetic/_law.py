@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
+from ._band import Band
 from ._doors import FloatArray, IntArray, generator, whole
 from ._estimate import Estimate, sample_mean
 from ._grid import Grid, sample_grid
@@ -14,6 +15,9 @@ from ._grid import Grid, sample_grid
 MONTE_CARLO_SIZE = 200_000
 """Draws for a Bayes risk by Monte Carlo: the posterior is averaged (not labels), so the standard error is
 at most 0.5 / sqrt(200000) = 0.0011."""
+
+RISK_SIZE = 250_000
+"""Points of the rule for a Bayes risk without a better method: the error is then near 1e-6, and is stated."""
 
 
 class Law(ABC):
@@ -61,6 +65,15 @@ class Law(ABC):
     @abstractmethod
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """About `size` weighted points that stand for the law of X; with `rng`, a sample where no rule exists."""
+
+    def closed_band(self, low: float, high: float) -> Band | None:
+        """Two classes: the mass and the excess risk of {x : low <= eta(x) <= high} in closed form, where known."""
+        return None
+
+    def grid_bayes_risk(self, size: int = RISK_SIZE) -> Estimate:
+        """R* summed over `grid(size)` (d <= 2), with the error of that rule."""
+        grid = self.grid(size)
+        return grid.expect(1.0 - self.posterior(grid.points).max(axis=1))
 
     def bayes_rule(self, points: npt.ArrayLike) -> IntArray:
         """The most probable class at points (n, d): an array (n,); the smallest label where several tie."""

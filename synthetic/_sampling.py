@@ -45,7 +45,8 @@ class PosteriorAgreement:
 def posterior_agreement(law: Law, n: int, rng: np.random.Generator) -> PosteriorAgreement:
     """Draw n labelled points and compare the labels with `law.posterior` and `law.bayes_risk`.
 
-    g is the constant or cos(w.u + b) with u the point in units of the law's extent and w, b drawn from `rng`.
+    g is the constant, cos(w.u + b) with u the point in units of the law's extent and w, b drawn from `rng`, or the
+    posterior of a class.
     """
     count = doors.whole("n", n, 100)
     x, y = law.sample(count, doors.generator("rng", rng, "labels are drawn from it"))
@@ -54,7 +55,8 @@ def posterior_agreement(law: Law, n: int, rng: np.random.Generator) -> Posterior
     low, high = law.extent.T
     frequency = rng.normal(scale=4.0, size=(law.dimension, TEST_FUNCTIONS)) / math.sqrt(law.dimension)
     phase = rng.uniform(0.0, 2.0 * math.pi, TEST_FUNCTIONS)
-    tests = np.concatenate([np.ones((count, 1)), np.cos((x - low) / (high - low) @ frequency + phase)], axis=1)
+    waves = np.cos((x - low) / (high - low) @ frequency + phase)
+    tests = np.concatenate([np.ones((count, 1)), waves, p], axis=1)  # p itself: a posterior that is too sure of itself
     mean = residual.T @ tests / count
     # Rare labels: their spread shows only where one is drawn, and is promised by the posterior where none is.
     spread = np.maximum((residual * residual).T @ (tests * tests), (p * (1.0 - p)).T @ (tests * tests)) / count
@@ -71,5 +73,5 @@ def posterior_agreement(law: Law, n: int, rng: np.random.Generator) -> Posterior
         threshold=STANDARD_ERRORS,
         label_risk=replace(missed, error=max(missed.error, promised)),
         bayes_risk=stated,
-        method=f"{count} draws, {TEST_FUNCTIONS + 1} test functions per class",
+        method=f"{count} draws, {TEST_FUNCTIONS + 1 + law.classes} test functions per class",
     )

@@ -8,7 +8,10 @@ from ._agreement import SCORE_TIE as SCORE_TIE
 from ._agreement import Agreement as Agreement
 from ._agreement import Minimisers as Minimisers
 from ._agreement import bayes_agreement as bayes_agreement
+from ._agreement import is_binary as is_binary
 from ._agreement import pointwise_minimisers as pointwise_minimisers
+from ._decisions import Decisions as Decisions
+from ._decisions import decisions as decisions
 from ._inequality import ENVELOPE_TOLERANCE as ENVELOPE_TOLERANCE
 from ._inequality import SEARCH_TOLERANCE as SEARCH_TOLERANCE
 from ._inequality import Classifier as Classifier
@@ -16,5 +19,12 @@ from ._inequality import Inequality as Inequality
 from ._inequality import InequalityRow as InequalityRow
 from ._inequality import excess_risk_inequality as excess_risk_inequality
 from ._inequality import random_classifiers as random_classifiers
+from ._inequality import tabulated_psi as tabulated_psi
+from ._population import Check as Check
+from ._population import Population as Population
+from ._population import check as check
+from ._population import populate as populate
+from ._region import SearchedRegion as SearchedRegion
+from ._region import searched_region as searched_region
 from ._sampling import PosteriorAgreement as PosteriorAgreement
 from ._sampling import posterior_agreement as posterior_agreement

@@ -50,6 +50,8 @@ def law_picture(law: Law, resolution: int = 241, rng: np.random.Generator | None
             marker = "|" if law.dimension == 1 else "."
             first.plot(mine[:, 0], height, marker, color=_colour(k), markersize=5.0, markeredgewidth=0.8)
         first.set_xlim(low[0], high[0])
+        if law.dimension == 2:
+            first.set_ylim(low[1], high[1])
     risk = law.bayes_risk(rng)
     first.set_title(f"{law.name}: R* = {risk.value:.6g} ({risk.kind}, error {risk.error:.1g})", fontsize=10)
     return figure
@@ -84,12 +86,17 @@ def _plane(axes: Axes, law: Law, x: FloatArray, y: FloatArray) -> None:
     box = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     axes.imshow(shades.reshape(*shape, 3), origin="lower", extent=box, aspect="auto", interpolation="nearest")
     for k in range(law.classes):
+        lead = posterior[:, k] - np.delete(posterior, k, axis=1).max(axis=1)
         if 0 < int((rule == k).sum()) < rule.shape[0]:
-            axes.contour(x, y, (rule == k).reshape(shape).astype(float), levels=[0.5], colors="black", linewidths=0.8)
+            axes.contour(x, y, lead.reshape(shape), levels=[0.0], colors="black", linewidths=0.8)
+        axes.plot([], [], "o", color=_colour(k), label=f"class {k}")
     density = law.density(points).reshape(shape)
     if float(np.ptp(density)) > 1e-9 * float(density.max()):
         axes.contour(x, y, density, levels=5, colors="grey", linewidths=0.5)
+    axes.legend(fontsize=8, loc="upper right")
     axes.set(xlabel="x1", ylabel="x2")
+    if float((high - low).max()) < 3.0 * float((high - low).min()):
+        axes.set_aspect("equal")
 
 
 def minimiser_picture(losses: Sequence[Loss], points: int = 400) -> Figure:

@@ -240,10 +240,16 @@ def catalogue_losses(draw: st.DrawFn, *, form: str | None = None) -> Loss:
     """A loss of the catalogue with drawn parameters; `form` is "binary" or "multiclass" to ask for that formula."""
     known = [name for name in catalogue.names() if form is None or getattr(catalogue.entry(name), form) is not None]
     name = draw(st.sampled_from(known))
-    values = {}
-    for key, spec in catalogue.entry(name).parameters.items():
-        if spec.low is None:
-            values[key] = draw(rationals(-3, 3))
-        else:
-            values[key] = Fraction(spec.low) + draw(rationals(0, 6))
-    return catalogue.get(name, **values)
+    return catalogue.get(name, **{key: draw(_values(spec)) for key, spec in catalogue.entry(name).parameters.items()})
+
+
+def _values(spec: catalogue.Parameter) -> st.SearchStrategy[Fraction]:
+    """Values in a parameter's range, up to 6 above its lower end, off an excluded value."""
+    low = Fraction(-3 if spec.low is None else spec.low)
+    high = low + 6 if spec.high is None else Fraction(spec.high)
+    if spec.integer:
+        return st.integers(int(low), int(min(high, low + 6))).map(Fraction)
+    # a tenth off an open end, where powers and quotients grow beyond all bounds
+    first = Fraction(1, 10) if spec.low_open else Fraction(0)
+    share = rationals(0, 1).map(lambda x: low + (high - low) * (first + (Fraction(9, 10) - first) * x))
+    return share.filter(lambda x: spec.excluded is None or abs(x - Fraction(spec.excluded)) > Fraction(1, 100))

@@ -1,9 +1,12 @@
 """What is claimed: losses, conditional risks, proofs and refutations, exact margins. No torch."""
 
 from . import catalogue as catalogue
+from .calibration import CalibrationFunction as CalibrationFunction
+from .calibration import calibration_function as calibration_function
 from .checker import CertificateError as CertificateError
 from .checker import CheckResult as CheckResult
 from .checker import check as check
+from .family import Family as Family
 from .losses import Domain as Domain
 from .losses import Loss as Loss
 from .losses import from_formula as from_formula
@@ -12,13 +15,26 @@ from .margins import functional_margins as functional_margins
 from .margins import linear_label_margins as linear_label_margins
 from .margins import linear_margins as linear_margins
 from .margins import row_distances as row_distances
+from .prover import GapBound as GapBound
+from .prover import lemma_verdict as lemma_verdict
+from .prover import multiclass_gap as multiclass_gap
 from .prover import prove as prove
+from .prover import prove_family as prove_family
+from .regions import FailingRegion as FailingRegion
+from .regions import failing_region as failing_region
+from .released import released_threshold as released_threshold
+from .released import released_tie as released_tie
 from .risk import BinaryMinimiser as BinaryMinimiser
 from .risk import binary_minimiser as binary_minimiser
 from .risk import conditional_risk as conditional_risk
 from .risk import multiclass_minimiser as multiclass_minimiser
 from .risk import multiclass_risk as multiclass_risk
 from .risk import psi as psi
+from .searching import SearchReport as SearchReport
+from .searching import SearchVerdict as SearchVerdict
+from .searching import search as search
+from .second import SecondResult as SecondResult
+from .second import check_second as check_second
 from .verdict import Status as Status
 from .verdict import Tier as Tier
 from .verdict import Verdict as Verdict

@@ -36,7 +36,9 @@ Value = Fraction | tuple[Fraction, ...]
 
 @dataclass(frozen=True)
 class Domain:
-    """Where the scores may lie: all of R^c, sum-to-zero vectors, or |f_k| <= bound.
+    """Where the scores may lie: all of R^c, sum-to-zero vectors, |f_k| <= bound, or a ball.
+
+    `ball:B` is {f : sum f = 0, (sum f_k^2)^(1/2) <= B}, for losses of several classes.
 
     >>> str(Domain.parse("bounded:2"))
     'bounded:2'
@@ -46,34 +48,36 @@ class Domain:
     bound: Fraction | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("all", "sum-zero", "bounded"):
-            raise ValueError(f"domain {self.kind!r} must be all, sum-zero or bounded:B")
-        if (self.kind == "bounded") != (self.bound is not None):
+        if self.kind not in ("all", "sum-zero", "bounded", "ball"):
+            raise ValueError(f"domain {self.kind!r} must be all, sum-zero, bounded:B or ball:B")
+        if (self.kind in ("bounded", "ball")) != (self.bound is not None):
             raise ValueError(f"domain {self.kind!r} must have a bound exactly when it is bounded")
         if self.bound is not None and self.bound <= 0:
             raise ValueError(f"domain bound={self.bound} must be positive; the domain would be empty or a point")
 
     @classmethod
     def parse(cls, text: str) -> Domain:
-        """The domain written as all, sum-zero or bounded:B."""
+        """The domain written as all, sum-zero, bounded:B or ball:B."""
         kind, colon, bound = text.partition(":")
-        if kind == "bounded":
+        if kind in ("bounded", "ball"):
             if not colon:
-                raise ValueError("domain 'bounded' must name its bound, as in bounded:2")
-            return cls("bounded", exact(bound))
+                raise ValueError(f"domain {kind!r} must name its bound, as in {kind}:2")
+            return cls(kind, exact(bound))
         if colon:
-            raise ValueError(f"domain {text!r} must be all, sum-zero or bounded:B")
+            raise ValueError(f"domain {text!r} must be all, sum-zero, bounded:B or ball:B")
         return cls(kind)
 
     @property
     def words(self) -> str:
         """The domain as a phrase."""
-        return {"all": "all real scores", "sum-zero": "scores that sum to zero"}.get(
-            self.kind, f"scores in [-{self.bound}, {self.bound}]"
-        )
+        return {
+            "all": "all real scores",
+            "sum-zero": "scores that sum to zero",
+            "ball": f"scores that sum to zero, of Euclidean norm at most {self.bound}",
+        }.get(self.kind, f"scores in [-{self.bound}, {self.bound}]")
 
     def __str__(self) -> str:
-        return self.kind if self.bound is None else f"bounded:{self.bound}"
+        return self.kind if self.bound is None else f"{self.kind}:{self.bound}"
 
 
 ALL = Domain()
@@ -101,6 +105,10 @@ class Loss:
     def __post_init__(self) -> None:
         if self.binary is None and self.pair is None and self.multiclass is None:
             raise ValueError(f"loss {self.name!r} must have at least one formula")
+        if self.domain.kind == "ball" and (self.binary is not None or self.pair is not None):
+            raise ValueError(
+                f"domain {str(self.domain)!r} is for losses of several classes; loss {self.name!r} is binary"
+            )
         reserved = (BINARY_NAMES if self.binary is not None else frozenset()) | (
             PAIR_NAMES if self.pair is not None else frozenset()
         )

@@ -11,12 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._descent import least, mixed, tables
 from .expression.arrays import Array
 from .losses import Loss
-
-_ZOOM_POINTS = 33
-_ZOOM_STEPS = 14
-_FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def conditional_risk(loss: Loss, eta: ArrayLike, v: ArrayLike) -> Array:
     """
     posterior = check_eta(eta)
     with np.errstate(over="ignore"):
-        return _mixed(posterior, loss.phi_plus(v), loss.phi_minus(v))
+        return mixed(posterior, loss.phi_plus(v), loss.phi_minus(v))
 
 
 def multiclass_risk(loss: Loss, p: ArrayLike, scores: ArrayLike) -> Array:
@@ -90,27 +87,18 @@ def multiclass_risk(loss: Loss, p: ArrayLike, scores: ArrayLike) -> Array:
     return np.asarray((check_posterior(p) * loss.values(scores)).sum(-1))
 
 
-def _grid(limit: float) -> Array:
-    """Positive scores: dense where losses bend, geometric towards 0 and towards the limit."""
-    parts = [np.geomspace(1e-9, 1e-2, 60), np.linspace(0, min(12.0, limit), 1201)[1:], np.geomspace(12, _FAR, 200)]
-    points = np.unique(np.concatenate(parts))
-    points = points[points <= limit]
-    return np.append(points, limit) if np.isfinite(limit) else points
-
-
 def binary_minimiser(loss: Loss, eta: ArrayLike, threshold: float = 0.5) -> BinaryMinimiser:
     """Minimise the conditional risk over both sides of 0, for every eta at once.
 
-    A grid that is dense near 0 is followed by repeated zooming around the best point of each side,
-    so that minimisers are good to about sqrt(machine epsilon) and values to machine precision where
-    the risk is unimodal between grid points. `threshold` takes the place of 1/2 for cost-weighted
-    decisions. Raises ValueError for eta outside [0, 1].
+    A grid that is dense near 0 and holds the loss' kinks is followed by a search between the
+    neighbours of the best point of each side, so that minimisers are good to about sqrt(machine
+    epsilon) and values to machine precision where the risk is unimodal between grid points.
+    `threshold` takes the place of 1/2 for cost-weighted decisions. Raises ValueError for eta outside
+    [0, 1].
     """
     etas = np.atleast_1d(check_eta(eta)).ravel()
     limit = float(loss.domain.bound) if loss.domain.bound is not None else np.inf
-    positive = _grid(limit)
-    sides = {"left": -positive[::-1], "zero": np.array([0.0]), "right": positive}
-    best = {name: _minimise(loss, etas, points) for name, points in sides.items()}
+    best = {name: least(table, etas) for name, table in tables(*loss.pair_trees, limit).items()}
 
     def over(*names: str) -> tuple[Array, Array]:
         v = np.stack([best[name][0] for name in names])
@@ -127,47 +115,6 @@ def binary_minimiser(loss: Loss, eta: ArrayLike, threshold: float = 0.5) -> Bina
     shape = np.shape(eta)
     parts = (etas, v, value, *wrong, *right, wrong[1] - value)
     return BinaryMinimiser(*(part.reshape(shape) for part in parts))
-
-
-def _minimise(loss: Loss, etas: Array, points: Array) -> tuple[Array, Array]:
-    """The least risk over `points` and zooms between neighbours, per eta; NaN and -inf count as +inf."""
-    low, high = points[0], points[-1]
-    # the open ends of a side are approached, never crossed
-    plus, minus = loss.phi_plus(points), loss.phi_minus(points)
-    chunk = max(1, 4_000_000 // points.size)
-    column = np.concatenate(
-        [_risk(etas[i : i + chunk, None], plus, minus).argmin(1) for i in range(0, etas.size, chunk)]
-    )
-    left = points[np.maximum(column - 1, 0)]
-    right = points[np.minimum(column + 1, points.size - 1)]
-    best_v = points[column]
-    best = _risk(etas, plus[column], minus[column])
-    steps = np.linspace(0, 1, _ZOOM_POINTS)
-    for _ in range(_ZOOM_STEPS if points.size > 1 else 0):
-        trial = left[:, None] + (right - left)[:, None] * steps
-        trial = np.clip(trial, low, high)
-        values = _risk(etas[:, None], loss.phi_plus(trial), loss.phi_minus(trial))
-        place = values.argmin(1)
-        rows = np.arange(etas.size)
-        better = values[rows, place] < best
-        best_v = np.where(better, trial[rows, place], best_v)
-        best = np.where(better, values[rows, place], best)
-        centre = best_v
-        width = (right - left) * (2 / (_ZOOM_POINTS - 1))
-        left, right = np.maximum(centre - width, low), np.minimum(centre + width, high)
-    return best_v, best
-
-
-def _mixed(eta: Array, plus: Array, minus: Array) -> Array:
-    """eta plus + (1 - eta) minus, where a label that never occurs costs nothing, however large its loss."""
-    with np.errstate(all="ignore"):
-        return np.asarray(np.where(eta > 0, eta * plus, 0.0) + np.where(eta < 1, (1 - eta) * minus, 0.0))
-
-
-def _risk(eta: Array, plus: Array, minus: Array) -> Array:
-    """The same for a search: NaN counts as +inf."""
-    value = _mixed(eta, plus, minus)
-    return np.where(np.isnan(value), np.inf, value)
 
 
 def psi(loss: Loss, theta: ArrayLike, points: int = 401) -> Array:
@@ -284,4 +231,12 @@ def _merged(scores: Array) -> Array:
 
 
 def _project(loss: Loss, scores: Array) -> Array:
-    return scores - scores.mean(-1, keepdims=True) if loss.domain.kind == "sum-zero" else scores
+    """The scores centred where the domain asks for it, and shrunk into a ball."""
+    if loss.domain.kind not in ("sum-zero", "ball"):
+        return scores
+    centred = scores - scores.mean(-1, keepdims=True)
+    if loss.domain.bound is None:
+        return np.asarray(centred)
+    norm = np.sqrt((centred**2).sum(-1, keepdims=True))
+    bound = float(loss.domain.bound)
+    return np.asarray(centred * (bound / np.maximum(norm, bound)))

@@ -7,6 +7,7 @@ rule; consistent losses go to 0, inconsistent ones level off at the excess risk 
 from .curves import Curve as Curve
 from .curves import Evaluation as Evaluation
 from .curves import learning_curves as learning_curves
+from .curves import merged as merged
 from .curves import plug_in_rate as plug_in_rate
 from .figure import curves_figure as curves_figure
 from .histogram import Histogram as Histogram

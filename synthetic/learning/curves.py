@@ -12,6 +12,7 @@ import numpy as np
 from synthetic import _doors as doors
 from synthetic._agreement import bayes_agreement, is_binary
 from synthetic._doors import BoolArray, FloatArray, IntArray
+from synthetic._grid import sample_grid
 from synthetic._law import Law
 from theory.losses import Loss
 
@@ -63,6 +64,18 @@ class Curve:
     def summary(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self) | {"mean": self.mean.tolist(), "spread": [None if np.isnan(s) else s for s in self.spread]}
+
+
+def merged(curves: Sequence[Curve]) -> Curve:
+    """Curves of the same loss, law, learner and sizes from different seeds as one; the plateaus are averaged."""
+    first = curves[0]
+    if any((c.loss, c.law, c.learner, c.sizes) != (first.loss, first.law, first.learner, first.sizes) for c in curves):
+        raise ValueError(f"curves of {first.loss!r} must be of one loss, law, learner and sizes")
+    excess = np.concatenate([np.asarray(curve.excess) for curve in curves], axis=1)
+    plateau = float(np.mean([curve.plateau for curve in curves]))
+    error = float(np.sqrt(np.sum([curve.plateau_error**2 for curve in curves]))) / len(curves)
+    off = max(curve.evaluation_error for curve in curves)
+    return _curve_of(first.loss, first.law, first.learner, first.sizes, excess, (plateau, error), off)
 
 
 @dataclass(frozen=True)
@@ -188,13 +201,23 @@ def _copy_of(rng: np.random.Generator) -> np.random.Generator:
 def _curve(
     law: Law, loss: Loss, learner: str, sizes: list[int], excess: FloatArray, error: float, judge: Evaluation
 ) -> Curve:
-    from synthetic._grid import sample_grid
-
     limit = bayes_agreement(loss, law, sample_grid(judge.points)).excess_risk
+    return _curve_of(loss.name, law.name, learner, tuple(sizes), excess, (limit.value, limit.error), error)
+
+
+def _curve_of(
+    loss: str,
+    law: str,
+    learner: str,
+    sizes: tuple[int, ...],
+    excess: FloatArray,
+    plateau: tuple[float, float],
+    error: float,
+) -> Curve:
     mean = excess.mean(axis=1)
     seen = mean > 0.0
     rate = None
     if seen.sum() >= 2:
         rate = float(np.polyfit(np.log(np.array(sizes)[seen]), np.log(mean[seen]), 1)[0])
     rows = tuple(tuple(float(value) for value in row) for row in excess)
-    return Curve(loss.name, law.name, learner, tuple(sizes), rows, limit.value, limit.error, error, rate)
+    return Curve(loss, law, learner, sizes, rows, *plateau, error, rate)

@@ -38,7 +38,7 @@ def test_own_data_another_geometry_and_sgd(run: Run, tmp_path: Path) -> None:
     x = rng.normal(size=(30, 4)) + 4.0 * y[:, None]
     np.savez(tmp_path / "mine.npz", x=x, y=y)
     words = ["--data", "mine.npz", "--geometry", "linf", "--points", "4", "--steps", "9", "--batch", "10"]
-    done = run("frontier", *words, "--loss", "average-margin:mu=0.5,tau=2", "--json", "--out", "o")
+    done = run("frontier", *words, "--loss", "average-margin(mu=0.5,tau=2)", "--json", "--out", "o")
     assert done.returncode == 0, done.stderr
     (path,) = json.loads(done.stdout)["paths"]
     assert path["name"] == "average-margin (mu = 1/2, tau = 2)"
@@ -58,7 +58,7 @@ def test_own_data_another_geometry_and_sgd(run: Run, tmp_path: Path) -> None:
         (["--tail", "2"], "tail=2.0 must lie strictly between"),
         (["--samples", "0"], "n=0 must be a whole number, at least 2"),
         (["--loss", "logistik"], "logistic"),
-        (["--loss", "average-margin:mu=-1"], "mu=-1"),
+        (["--loss", "average-margin(mu=-1)"], "mu=-1"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, words: list[str], said: str) -> None:

@@ -41,12 +41,12 @@ def number_of(end: Any) -> Any:
     return inf if end > 0 else -inf
 
 
-def holds(interval: Interval, value: Any) -> bool:
-    """The property: a value, exact or with 60 digits, lies in the interval."""
+def holds(interval: Interval, value: Any, size: Any = 1) -> bool:
+    """The property: a value, exact or with 60 digits of the largest number met on the way, lies in the interval."""
     low, high = number_of(interval.lo), number_of(interval.hi)
     if isinstance(value, (Fraction, int)) or value in (inf, -inf):
         return bool(low <= value <= high)
-    slack = REFERENCE * max(1, abs(value))
+    slack = REFERENCE * max(1, abs(value), size)
     return bool(
         (low == -inf or (low != inf and number(low) - slack <= value))
         and (high == inf or (high != -inf and value <= number(high) + slack))
@@ -413,7 +413,7 @@ def bound_encloses(
     low, high = number_of(box[0].lo), number_of(box[0].hi)
     inner = [x for x in box[1] if low < x < high and largest(tree, x) < 1e30]
     dense = [low + (high - low) * Fraction(k, 23) for k in range(1, 23)] if high - low < inf else []
-    if not all(holds(found.range, at_score(tree, x)) for x in [*inner, *dense] if low < x < high):
+    if not all(holds(found.range, at_score(tree, x), largest(tree, x)) for x in [*inner, *dense] if low < x < high):
         return False
     ends = [(found.points[0], low), (found.points[1], high)]
     return all(abs(x) == inf or low == high or holds(point, at_score(tree, x)) for point, x in ends)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.strategies import catalogue_losses, decimals, rationals, scores
@@ -59,6 +59,7 @@ def test_the_papers_loss_is_cross_entropy_plus_a_truncated_hinge(
 def test_sums_and_multiples_are_those_of_the_values(
     one: Loss, two: Loss, weight: Fraction, t: Fraction, f: tuple[Fraction, ...]
 ) -> None:
+    assume(one.domain == two.domain)
     scaled = weight * one
     assert same_values(one, (1 / weight) * scaled, float(t), floats(f))
     if one.binary is not None and two.binary is not None:
@@ -358,14 +359,3 @@ def test_the_catalogue_refuses_what_it_does_not_know() -> None:
         catalogue.get("average-margin", tau=0)
     with pytest.raises(ValueError, match=r"\Aparameter mu=-0.1 must be >= 0\Z"):
         catalogue.get("average-margin", mu=-0.1)
-
-
-@pytest.mark.parametrize("name", catalogue.names())
-def test_every_entry_says_what_it_is(name: str) -> None:
-    entry = catalogue.entry(name)
-    assert entry.title
-    assert entry.source
-    assert entry.strength.startswith(("consistent", "not consistent", "binary"))
-    loss = entry.build()
-    assert set(loss.parameters) == set(entry.parameters)
-    assert same_values(loss, read_back(loss.to_dict()), 0.37, [0.3, -1.1, 0.9])

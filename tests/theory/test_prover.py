@@ -122,30 +122,17 @@ def test_derived_verdicts_agree_with_brute_force(row: Row) -> None:
     assert (found.min() > ROUNDING * size) == (row.verdict == "PROVED"), f"{row.why}: least gap {found.min()}"
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.xfail(reason=f"UNDECIDED: {row.open}", strict=True)) if row.open else row
-        for row in ROWS
-    ],
-    ids=_id,
-)
+@pytest.mark.parametrize("row", ROWS, ids=_id)
 def test_derived_verdicts_are_reached(row: Row) -> None:
     loss, verdict = row.loss(), _decide(row)
     assert verdict.status.value == row.verdict, f"{row.why}: {verdict.advice}"
     if verdict.status == Status.UNDECIDED:
         assert "unbounded" in str(verdict.advice)
         assert verdict.certificate is None
+    elif row.far:
+        assert check(json.loads(json.dumps(verdict.certificate))).valid
     else:
         assert evidence_holds(loss, verdict, row.threshold)
-
-
-@pytest.mark.parametrize("row", [row for row in ROWS if row.open], ids=_id)
-def test_open_rows_are_not_decided_wrongly(row: Row) -> None:
-    """UNDECIDED is an honest answer; the opposite verdict would not be."""
-    verdict = _decide(row)
-    assert verdict.status.value in (row.verdict, "UNDECIDED")
-    assert verdict.advice or verdict.status != Status.UNDECIDED
 
 
 # -- false limits --------------------------------------------------------------------------------------------------
@@ -202,18 +189,6 @@ def test_contradictions_are_noticed() -> None:
 
 
 # -- what comes back -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", catalogue.names())
-def test_verdicts_on_the_catalogue_are_those_it_states(name: str) -> None:
-    """At the default parameters, read off the first words of each entry's strength."""
-    entry = catalogue.entry(name)
-    if entry.binary is None:
-        pytest.skip("no binary formula")
-    words = entry.strength
-    stated = "PROVED" if words.startswith(("consistent", "binary consistent", "binary: consistent")) else "REFUTED"
-    assert stated == "PROVED" or words.startswith("not consistent")
-    assert prove(entry.build()).status.value == stated
 
 
 def test_a_proof_is_the_same_every_time() -> None:

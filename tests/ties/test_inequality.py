@@ -18,19 +18,25 @@ from synthetic import (
     GaussianMixture,
     Law,
     PiecewiseConstant,
+    bayes_agreement,
     checkerboard,
     excess_risk_inequality,
+    laws,
     near_ties,
     point_mass,
     random_classifiers,
+    searched_region,
+    tabulated_psi,
 )
-from theory.catalogue import entry, get, names
+from theory.catalogue import CORE, entry, get, names
 from theory.losses import Loss, from_formula, from_pair
 from theory.risk import binary_minimiser
 
 Array = npt.NDArray[np.float64]
 
-BINARY = [name for name in names() if entry(name).binary is not None]
+BINARY = [name for name in CORE if entry(name).binary is not None]
+EVERY = [name for name in names() if entry(name).kind != "multiclass"]
+NAMED = [name for name in laws.names() if laws.get(name).classes == 2]
 SEEDS = st.integers(0, 2**32 - 1)
 
 # psi is a difference of two searched least values, each good to about sqrt(machine epsilon) times a slope.
@@ -38,9 +44,11 @@ SEARCHED = 1e-7
 
 
 def draw_law(seed: int) -> Law:
-    """A piecewise-constant law or a Gaussian pair in one, two or four dimensions."""
+    """A piecewise-constant law, a Gaussian pair in one, two or four dimensions, or a named law of two classes."""
     rng = np.random.default_rng(seed)
-    kind = rng.integers(4)
+    kind = rng.integers(6)
+    if kind >= 4:
+        return laws.get(str(rng.choice(NAMED)))
     if kind == 0:
         shape = tuple(rng.integers(1, 5, 2).tolist())
         mass = rng.dirichlet(np.ones(math.prod(shape))).reshape(shape)
@@ -51,9 +59,8 @@ def draw_law(seed: int) -> Law:
     return GaussianMixture([weight, 1.0 - weight], rng.normal(size=(2, d)), scales * np.eye(d))
 
 
-@given(seed=SEEDS)
-@settings(max_examples=8, deadline=None)
-@pytest.mark.parametrize("name", BINARY)
+@given(name=st.sampled_from(EVERY), seed=SEEDS)
+@settings(max_examples=60, deadline=None)
 def test_the_inequality_holds_for_every_drawn_classifier(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     law = draw_law(seed)
@@ -241,3 +248,52 @@ def test_a_zero_one_error_at_a_tie_counts() -> None:
         for v in (-0.5, 0.0, 0.5)
     }
     assert [round(e.value, 12) for e in by_score.values()] == [0.4, 0.4, 0.0]
+
+
+# -- certified bounds of theory against what is searched here ---------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["hinge", "logistic", "exponential", "average-margin"])
+def test_the_certified_calibration_function_holds_for_drawn_classifiers_and_its_double_does_not(name: str) -> None:
+    loss = get(name)
+    found = theory.calibration_function(loss)
+    assert found.tier is theory.Tier.CERTIFIED
+
+    def certified(_: Loss, theta: Array) -> Array:
+        return found.lower_float(theta)
+
+    theta = np.linspace(0.0, 1.0, 41)
+    assert float((found.lower_float(theta) - tabulated_psi(loss)(loss, theta)).max()) <= SEARCHED
+    for law in (laws.get("two-moons"), laws.get("tsybakov"), point_mass([0.12, 0.88])):
+        rng = np.random.default_rng(11)
+        classifiers = random_classifiers(law, 24, rng)
+        assert excess_risk_inequality(loss, law, classifiers, law.grid(200), psi=certified).holds
+    tied = [lambda x: np.zeros(x.shape[0])]  # attains equality on a point mass
+    broken = excess_risk_inequality(loss, law, tied, law.grid(1), psi=lambda of, t: 2.0 * certified(of, t))
+    assert not broken.holds
+
+
+def test_a_tabulated_psi_is_for_its_own_loss() -> None:
+    with pytest.raises(ValueError, match="tabulated"):
+        tabulated_psi(get("hinge"))(get("logistic"), np.array([0.5]))
+
+
+@pytest.mark.parametrize("name", ["average-margin-released", "kinked-hinge", "perceptron", "hinge", "savage"])
+def test_searched_failing_posteriors_are_the_certified_ones(name: str) -> None:
+    loss = get(name)
+    certified = theory.failing_region(loss)
+    found = searched_region(loss, np.random.default_rng(12))
+    far = 2.0 * found.tolerance
+    tried = 0
+    for kind, fails in (("failing", True), ("consistent", False)):
+        for low, high in certified.intervals(kind):
+            eta = np.linspace(float(low) + far, float(high) - far, 33)
+            eta = eta[(eta > float(low)) & (eta < float(high))]
+            tried += eta.size
+            assert (found.holds(eta) == fails).all(), (kind, low, high)
+    assert tried > 0
+
+
+def test_a_loss_with_a_jump_is_not_called_tied() -> None:
+    law = laws.get("near-ties")
+    assert bayes_agreement(get("zero-one"), law, law.grid(1)).holds

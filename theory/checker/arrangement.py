@@ -87,6 +87,8 @@ def arrange(
     stands for all. Raises NotPolyhedral when the loss is not piecewise linear in the sorted scores
     or has too many pieces.
     """
+    if domain == "ball":
+        raise NotPolyhedral("scores in a Euclidean ball have no vertices")
     identity = tuple(range(classes))
     orders = list(permutations(identity)) if vectors else [identity]
     vertices: dict[tuple[Any, ...], Vertex] = {}

@@ -35,7 +35,20 @@ def _boxes(data: Any, low: Fraction | float, high: Fraction | float, jumps: bool
     return boxes
 
 
+def verify_real(data: Mapping[str, Any], problem: Problem) -> None:
+    """The loss has a value on its whole domain: on the pieces between the ends in `real` (one piece by default)."""
+    limit = problem.limit
+    ends = [end(text, "real") for text in get(data, "real", list)] if "real" in data else [-limit, limit]
+    if len(ends) > MAX_BOXES or ends[:1] != [-limit] or ends[-1] != limit or any(a >= b for a, b in pairwise(ends)):
+        raise Refused("the entry 'real' does not cut the domain into pieces")
+    points = [(x, x) for x in ends if isinstance(x, Fraction)]
+    for box in [*pairwise(ends), *points]:
+        if not problem.real(box):
+            raise Refused(f"the loss may fail to be a real number on v in {_show(box)}")
+
+
 def verify_consistent(data: Mapping[str, Any], problem: Problem) -> int:
+    verify_real(data, problem)
     sides = get(data, "sides", list)
     problems = [problem] if problem.phi is not None else [problem, problem.mirrored()]
     if len(sides) != len(problems):
@@ -92,6 +105,7 @@ def verify_inconsistent(data: Mapping[str, Any], problem: Problem) -> int:
     side = get(data, "side", str)
     if side not in ("above", "below"):
         raise CertificateError(f"certificate entry 'side' is {side[:40]!r}; it must be 'above' or 'below'")
+    verify_real(data, problem)
     if side == "below":
         problem = problem.mirrored()
     eta, wrong = number(get(data, "eta", str), "eta"), end(get(data, "wrong", str), "wrong")

@@ -14,11 +14,14 @@ so what holds at both ends of a cell holds inside. A box is discharged by one of
   candidate  C(v) - C(at) >= gap > 0 on the box at both ends of the cell (without a stated gap, >= 0 is enough at
              eta = a, which is not claimed);
   reflect    phi(-t) - phi(t) >= d > 0 for all -t in the box: then C(-t) - C(t) >= (eta - (1 - eta) a / (1 - a)) d;
-  tie        the box is [-r, 0]: phi continuous, phi(-t) - phi(t) >= k t with k > 0, phi'(0+) < 0, phi'(0+) <= phi'(0-):
-             points left of 0 lose to their reflections, and C falls to the right of 0, its right slope
-             being at most a positive multiple of phi'(0+);
+  tie        the box is [-r, 0]: phi continuous, phi(-t) - phi(t) rises strictly from 0, and C falls to the right of 0,
+             because the first derivatives of phi at 0 that do not vanish say so, or phi falls on (0, r) and
+             phi(t) + phi(-t) does not rise: points left of 0 lose to their reflections, and 0 itself to points beyond;
   slide      a chain of boxes up to 0 on which C_a falls weakly and C at the cell's upper end falls strictly
              (both trees without `where`, hence continuous), and so to the right of 0.
+
+Either claim needs a loss that is real on its domain: pieces of the domain, and the scores between them, on which no
+denominator, logarithm or power of the formula, as written, meets a singular point.
 
 Claim `inconsistent`: at one rational eta > a a wrong score (or the limit v -> -inf) has risk <= C(v) for all v > 0:
 
@@ -32,22 +35,31 @@ from fractions import Fraction
 from functools import cached_property
 
 from theory.expression.calculus import differentiate
-from theory.expression.enclosure import Enclosure, bound, enclose
+from theory.expression.enclosure import Enclosure, bound, enclose, plain_bound, sign_inside
 from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
 from theory.expression.nodes import Const, Expr, Var, Where, substitute, walk
 from theory.expression.normal import normal_form, same_function
 from theory.expression.rewrite import simplify, stabilise
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
+MAX_ORDER = 6
+"""Derivatives at 0 that the rules `tie` and `slide` look at."""
+Pair = tuple[Expr, Expr]
 Box = tuple[Fraction | float, Fraction | float]
 """An interval of scores; the two infinities are floats."""
 
 
 class Problem:
-    """One binary question: the two losses of the score, the threshold, the domain |v| <= bound (or R)."""
+    """One binary question: the two losses of the score, the threshold, the domain |v| <= bound (or R).
 
-    def __init__(self, plus: Expr, minus: Expr, threshold: Fraction, bound_: Fraction | None) -> None:
+    `written` are the losses before any rewriting (by default `plus` and `minus`): where these are real, all are.
+    """
+
+    def __init__(
+        self, plus: Expr, minus: Expr, threshold: Fraction, bound_: Fraction | None, written: Pair | None = None
+    ) -> None:
         self.plus, self.minus, self.threshold, self.bound = plus, minus, threshold, bound_
+        self.written = (plus, minus) if written is None else written
         balanced = Const(threshold) * plus - Const(1 - threshold) * stabilise(substitute(minus, {"v": -Var("v")}))
         self.phi = substitute(plus, {"v": Var("t")}) if same_function(balanced, Const(_ZERO)) else None
         self.jumps = any(isinstance(node, Where) for tree in (plus, minus) for node in walk(tree))
@@ -88,6 +100,10 @@ class Problem:
                 self._points[eta, v] = limit_at(self.risk(eta), "v", v)
         return self._points[eta, v]
 
+    def real(self, box: Box) -> bool:
+        """Both losses, as written, certainly have a value everywhere inside the box; at the point, for one point."""
+        return all(enclose(tree, {"v": Interval.between(*box)}, along="v").real for tree in self.written)
+
     # -- rules for `consistent` --------------------------------------------------------------------
 
     def lead(self, eta: Fraction, box: Box, at: Fraction) -> End:
@@ -115,7 +131,6 @@ class Problem:
         r = -box[0]
         if self.phi is None or box[1] != 0 or not isinstance(r, Fraction) or r <= 0:
             return False
-        slope = differentiate(self.phi, "t")
         left, right, both = ((-r, _ZERO), (_ZERO, r), (-r, r))
         pieces = [enclose_between(self.phi, "t", side) for side in (left, right)]
         whole = enclose_between(self.phi, "t", both)
@@ -123,14 +138,36 @@ class Problem:
             return False
         if pieces[0].jumped or pieces[1].jumped or not (not whole.jumped or self._joins_at_zero(pieces)):
             return False
-        fall = differentiate(self.reflection, "t")
-        if not enclose_between(fall, "t", right).range.lo > 0:
+        if sign_inside(differentiate(self.reflection, "t"), "t", Interval.between(*right)) <= 0:
             return False
-        slopes = [enclose_between(slope, "t", side) for side in (left, right)]
-        if slopes[1].jumped or not slopes[1].points[0].hi < 0:
-            return False
-        smooth = not enclose_between(slope, "t", both).jumped
-        return smooth or (not slopes[0].jumped and bool(slopes[1].points[0].hi <= slopes[0].points[1].lo))
+        return self._falls_evenly(right) or self._leading_term_falls(r)
+
+    def _falls_evenly(self, right: Box) -> bool:
+        """phi falls strictly on (0, r), and phi(t) + phi(-t) does not rise."""
+        assert self.phi is not None
+        slope, mirrored = (differentiate(substitute(self.phi, {"t": s}), "t") for s in (Var("t"), -Var("t")))
+        side = Interval.between(*right)
+        return bool(
+            enclose(normal_form(slope + mirrored), {"t": side}, along="t").range.hi <= 0
+            and sign_inside(slope, "t", side) < 0
+        )
+
+    def _leading_term_falls(self, r: Fraction) -> bool:
+        """phi^(j)(0+) = phi^(j)(0-) = 0 for j < n, phi^(n)(0+) < 0, and the n-th term of phi(t) + phi(-t) is <= 0."""
+        assert self.phi is not None
+        slope = self.phi
+        for n in range(1, MAX_ORDER + 1):
+            slope = differentiate(slope, "t") if n == 1 else normal_form(differentiate(slope, "t"))
+            left, right = (enclose_between(slope, "t", side) for side in ((-r, _ZERO), (_ZERO, r)))
+            if left.jumped or right.jumped:
+                return False
+            before, after = left.points[1], right.points[0]
+            if after.hi < 0:
+                weak = after.hi <= before.lo if n % 2 else (after + before).hi <= 0
+                return bool(weak) or not enclose_between(slope, "t", (-r, r)).jumped
+            if not all(end == 0 for point in (before, after) for end in (point.lo, point.hi)):
+                return False
+        return False
 
     def _joins_at_zero(self, pieces: list[Enclosure]) -> bool:
         assert self.phi is not None
@@ -145,15 +182,24 @@ class Problem:
         if not all(enclose_between(tree, "v", reach).range.is_finite for tree in (self.plus, self.minus)):
             return False
         weak, strict = (differentiate(self.risk(eta), "v") for eta in cell)
-        if not enclose_between(strict, "v", box).range.hi < 0:
+        if not sign_inside(strict, "v", Interval.between(*box)) < 0 or not self._falls(weak, box):
             return False
-        if not self._falls(weak, box):
-            return False
-        if box[1] != 0:
-            return True
-        step: Box = (_ZERO, -box[0])
-        after = [enclose_between(tree, "v", step) for tree in (weak, strict)]
-        return not any(x.jumped for x in after) and bool(after[0].points[0].hi <= 0 and after[1].points[0].hi < 0)
+        return box[1] != 0 or self._falls_beyond(weak, strict, -box[0])
+
+    @staticmethod
+    def _falls_beyond(weak: Expr, strict: Expr, r: Fraction) -> bool:
+        """The first derivatives at 0+ that do not vanish are <= 0 (of `weak`) and < 0 (of `strict`), of one order."""
+        for _ in range(MAX_ORDER):
+            after = [enclose_between(tree, "v", (_ZERO, r)) for tree in (weak, strict)]
+            if any(x.jumped for x in after):
+                return False
+            slopes = [x.points[0] for x in after]
+            if slopes[1].hi < 0:
+                return bool(slopes[0].hi <= 0)
+            if not all(end == 0 for point in slopes for end in (point.lo, point.hi)):
+                return False
+            weak, strict = (normal_form(differentiate(tree, "v")) for tree in (weak, strict))
+        return False
 
     @staticmethod
     def _falls(slope: Expr, box: Box) -> bool:
@@ -203,7 +249,8 @@ def limit_at(tree: Expr, name: str, end: float) -> Interval:
     """The limit of a tree at an infinite end, on the branches of a half-line; Undefined where none is seen."""
     for start in (1, 64, 4096):
         try:
-            found = enclose_between(tree, name, (Fraction(start), end) if end > 0 else (end, Fraction(-start)))
+            side = (Fraction(start), end) if end > 0 else (end, Fraction(-start))
+            found = plain_bound(tree, name, Interval.between(*side))
         except Undefined:
             continue
         if not found.jumped:

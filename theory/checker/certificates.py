@@ -14,8 +14,12 @@ from theory.expression.interval import Undefined
 
 from .arrangement import NotPolyhedral
 from .binary_proofs import verify_consistent, verify_inconsistent
+from .calibration_classes import verify_calibration_classes
+from .calibration_proofs import verify_calibration
 from .cone import Cone
+from .cone_gap import verify_gap
 from .cone_proofs import TreeRefused, verify_proof, verify_refutation
+from .lemmas import verify_lemma
 from .polyhedral_proofs import verify_polyhedral
 from .reading import (
     FORMAT,
@@ -53,12 +57,20 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
     if get(data, "format", str) != FORMAT or get(data, "version", int) != VERSION:
         raise CertificateError(f"certificate must be of format {FORMAT!r}, version {VERSION}")
     claim, name = get(data, "claim", str), str(get(get(data, "loss", dict), "name", str))
-    if claim not in ("consistent", "inconsistent"):
-        raise CertificateError(f"certificate claim {claim[:40]!r} must be 'consistent' or 'inconsistent'")
+    if claim not in ("consistent", "inconsistent", "calibration", "gap"):
+        raise CertificateError(
+            f"certificate claim {claim[:40]!r} must be 'consistent', 'inconsistent', 'calibration' or 'gap'"
+        )
     with ctx.workprec(PRECISION):
         try:
-            if "classes" in data:
-                verify_classes = _check_cone if data.get("method") == "cone" else verify_polyhedral
+            if data.get("method") == "lemma":
+                return CheckResult(True, claim, name, verify_lemma(data, claim))
+            if claim == "calibration":
+                several = "classes" in data
+                count = verify_calibration_classes(data) if several else verify_calibration(data, read_problem(data))
+                return CheckResult(True, claim, name, count)
+            if "classes" in data or claim == "gap":
+                verify_classes = _check_cone if claim == "gap" or data.get("method") == "cone" else verify_polyhedral
                 return CheckResult(True, claim, name, verify_classes(data, claim))
             verify = verify_consistent if claim == "consistent" else verify_inconsistent
             return CheckResult(True, claim, name, verify(data, read_problem(data)))
@@ -72,15 +84,19 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
 
 def _check_cone(data: Mapping[str, Any], claim: str) -> int:
     tree, classes, kind, limit, vectors = read_multiclass(data)
-    if vectors or limit is not None:
-        raise Refused("trees on the cone are for unbounded scores and losses that treat all labels alike")
-    cone = Cone(tree, classes, kind)
+    if vectors:
+        raise Refused("trees on the cone are for losses that treat all labels alike")
+    cone = Cone(tree, classes, kind, limit)
     if cone.jumps:
         raise Refused("the loss may jump, and the faces between boxes of gaps are not covered")
 
     def score(text: Any) -> Fraction:
         return number(text, "scores")
 
+    if claim == "gap":
+        return verify_gap(cone, data.get("calibration_bound"), score)
     if claim == "consistent":
-        return verify_proof(cone, data.get("trees"), data.get("floors"), score)
-    return verify_refutation(cone, vector(data, "p", classes), data.get("wrong"), data.get("trees"), score)
+        leaves = verify_proof(cone, data.get("trees"), data.get("floors"), score)
+        return leaves + (verify_gap(cone, data["calibration_bound"], score) if "calibration_bound" in data else 0)
+    p = vector(data, "p", classes)
+    return verify_refutation(cone, p, data.get("wrong"), data.get("trees"), data.get("floors"), score)

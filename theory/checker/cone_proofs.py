@@ -18,13 +18,14 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
-from theory.expression.expand import expand
-from theory.expression.interval import End, Interval, Undefined
+from theory.expression.interval import NEG_INF, End, Interval, Undefined
 from theory.expression.nodes import Const, Expr, Var
 from theory.expression.rewrite import simplify
 
 from .binary_rules import limit_at
-from .cone import Cell, Cone, Posterior, Span, first_cell, lower, split_cell, split_spans
+from .cone import MOVES, Cone
+from .cone_bounds import lower
+from .cone_cells import Cell, Posterior, Span, first_cell, split_cell, split_spans
 
 MAX_LEAVES = 500_000
 _ZERO = Fraction(0)
@@ -39,21 +40,19 @@ class TreeRefused(Exception):
 def verify_proof(cone: Cone, trees: Any, floors: Any, number: Number) -> int:
     """Verify the proof trees of every rank and the trees that bound the losses below; returns the number of leaves."""
     classes = cone.classes
-    if not (isinstance(trees, list) and len(trees) == classes - 1 and isinstance(floors, list)):
+    if not (isinstance(trees, list) and len(trees) == classes - 1):
         raise TreeRefused("a proof needs one tree per rank of the likeliest class")
-    if len(floors) != classes:
-        raise TreeRefused("a proof needs one lower bound per rank")
-    leaves = 0
-    for rank, tree in enumerate(floors):
-        leaves += _walk(tree, cone, 0, cone.whole(), (), lambda _, spans, __, rank=rank: cone.floor(rank, spans))  # type: ignore[misc]
+    leaves = verify_floors(cone, floors)
 
     for m, tree in enumerate(trees, start=1):
 
         def rule(leaf: list[Any], spans: tuple[Span, ...], cell: Cell, m: int = m) -> bool:
             if leaf == ["x"]:
                 return cone.exchange(m, spans)
-            if leaf == ["t"]:
-                return cone.tie(m, spans, cell)
+            if leaf == ["o"]:
+                return cone.outside(spans)
+            if len(leaf) == 1 and leaf[0] in MOVES:
+                return cone.tie(m, spans, cell, leaf[0])
             if len(leaf) == 2 and leaf[0] == "c":
                 return cone.candidate(m, spans, cell, read_scores(cone, leaf[1], number))
             return False
@@ -62,7 +61,21 @@ def verify_proof(cone: Cone, trees: Any, floors: Any, number: Number) -> int:
     return leaves
 
 
-def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, number: Number) -> int:
+def verify_floors(cone: Cone, floors: Any) -> int:
+    """Verify that the loss of every rank is real and bounded below on the domain; returns the number of leaves."""
+    if not isinstance(floors, list) or len(floors) != cone.classes:
+        raise TreeRefused("a certificate needs one tree of lower bounds per rank")
+    leaves = 0
+    for rank, tree in enumerate(floors):
+
+        def bounded(leaf: list[Any], spans: tuple[Span, ...], _: Cell, rank: int = rank) -> bool:
+            return cone.outside(spans) if leaf == ["o"] else leaf == ["f"] and cone.floor(rank, spans)
+
+        leaves += _walk(tree, cone, 0, cone.whole(), (), bounded)
+    return leaves
+
+
+def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, floors: Any, number: Number) -> int:
     """Verify that wrong scores or ties are as good as every correct score vector at p; returns the number of leaves."""
     classes = cone.classes
     if sum(p) != 1 or min(p) < 0 or max(p[1:]) >= p[0]:
@@ -71,13 +84,15 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, number: 
     orders = list(permutations(range(1, classes)))
     if not isinstance(trees, list) or len(trees) != len(orders):
         raise TreeRefused("a refutation needs one tree per order of the other classes")
-    leaves = 0
+    leaves = verify_floors(cone, floors)
     for order, tree in zip(orders, trees, strict=True):
         ranked = (p[0], *(p[k] for k in order))
 
         def rule(leaf: list[Any], spans: tuple[Span, ...], _: Cell, ranked: Posterior = ranked) -> bool:
             if leaf == ["v"]:
                 return not_below(cone, ranked, spans, risk)
+            if leaf == ["o"]:
+                return cone.outside(spans)
             return leaf == ["r"] and cone.retracts(spans, ranked)
 
         leaves += _walk(tree, cone, 1, cone.whole(), (), rule)
@@ -86,28 +101,30 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, number: 
 
 def not_below(cone: Cone, ranked: Posterior, spans: tuple[Span, ...], risk: Interval) -> bool:
     """The conditional risk on the box is certainly at least the given one."""
-    low: End = lower(cone.risk(ranked), cone.box(spans))
+    low: End = lower(cone.risk(ranked), cone.box(spans), risk.hi)
     return bool(low >= risk.hi)
 
 
 def wrong_risk(cone: Cone, p: Posterior, wrong: Any, number: Number) -> Interval:
     """The risk of the wrong score vector, or its limit along a direction in which a wrong class is on top."""
-    if not isinstance(wrong, dict) or len(wrong) != 1:
-        raise TreeRefused("the wrong scores must be given as scores or as a direction")
-    ((kind, values),) = wrong.items()
-    scores = read_scores(cone, values, number)
-    if not any(scores[k] == max(scores) for k in range(1, cone.classes)):
+    if not isinstance(wrong, dict) or not wrong or not wrong.keys() <= {"scores", "direction"}:
+        raise TreeRefused("the wrong scores must be given as scores, as a direction, or as both")
+    start = read_scores(cone, wrong["scores"], number) if "scores" in wrong else (_ZERO,) * cone.classes
+    if "direction" not in wrong:
+        risk, end = cone.risk_at(p, start), start
+    else:
+        if cone.bound is not None:
+            raise TreeRefused("bounded scores have no direction to infinity")
+        steps = read_scores(cone, wrong["direction"], number)
+        way = zip(start, steps, strict=True)
+        points: list[Expr] = [simplify(Const(at) + Const(step) * Var("t")) for at, step in way]
+        risk = limit_at(cone.risk_along(p, points), "t", float("inf"))
+        end = tuple(at if step == max(steps) else min(start) - 1 for at, step in zip(start, steps, strict=True))
+    if not any(end[k] == max(end) for k in range(1, cone.classes)):
         raise TreeRefused("no wrong class is on top at the wrong scores")
-    if kind == "scores":
-        return cone.risk_at(p, scores)
-    if kind != "direction":
-        raise TreeRefused("the wrong scores must be given as scores or as a direction")
-    points: list[Expr] = [simplify(Const(score) * Var("t")) for score in scores]
-    total: Expr = Const(_ZERO)
-    for k, weight in enumerate(p):
-        if weight:
-            total = total + Const(weight) * expand(cone.tree, k, points)
-    return limit_at(simplify(total), "t", float("inf"))
+    if not risk.hi > NEG_INF:
+        raise TreeRefused("the risk at the wrong scores must be finite; below every bound there is no verdict")
+    return risk
 
 
 def read_scores(cone: Cone, values: Any, number: Number) -> Posterior:
@@ -115,8 +132,8 @@ def read_scores(cone: Cone, values: Any, number: Number) -> Posterior:
     if not isinstance(values, list) or len(values) != cone.classes:
         raise TreeRefused(f"scores must be a list of {cone.classes} numbers")
     scores = tuple(number(value) for value in values)
-    if cone.domain == "sum-zero" and sum(scores) != 0:
-        raise TreeRefused("scores must sum to zero")
+    if not cone.contains(scores):
+        raise TreeRefused("scores must lie in the domain of the loss")
     return scores
 
 

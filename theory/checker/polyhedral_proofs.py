@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from theory.expression.join import join
+
 from .arrangement import Arrangement, arrange, losses_at
 from .polyhedral_rules import (
     Posterior,
@@ -25,6 +27,7 @@ from .reading import Refused, get, number, read_multiclass, vector
 
 def verify_polyhedral(data: Mapping[str, Any], claim: str) -> int:
     tree, classes, kind, limit, vectors = read_multiclass(data)
+    tree = join(tree)
     found = arrange(tree, classes, kind, limit, vectors)
     if unbounded_label(found) is not None:
         raise Refused("the conditional risk is unbounded below")

@@ -89,7 +89,7 @@ def _parameters(loss: dict[str, Any], reserved: frozenset[str]) -> dict[str, Fra
 
 def _domain(loss: dict[str, Any]) -> tuple[str, Fraction | None]:
     kind, _, limit = str(get(loss, "domain", str)).partition(":")
-    if kind not in ("all", "sum-zero", "bounded") or (kind == "bounded") != bool(limit):
+    if kind not in ("all", "sum-zero", "bounded", "ball") or (kind in ("bounded", "ball")) != bool(limit):
         raise CertificateError(f"certificate entry 'domain' holds {loss['domain'][:40]!r}")
     value = number(limit, "domain") if limit else None
     if value is not None and value <= 0:
@@ -97,13 +97,18 @@ def _domain(loss: dict[str, Any]) -> tuple[str, Fraction | None]:
     return kind, value
 
 
-def _tree(loss: dict[str, Any], key: str, names: frozenset[str], values: Mapping[str, Any]) -> Expr:
+def _written(loss: dict[str, Any], key: str, names: frozenset[str], values: Mapping[str, Any]) -> Expr:
+    """The formula as it stands, with exact parameters."""
     text = get(loss, key, str)
     try:
         tree = parse(text, names, frozenset(values))
     except ValueError as error:
         raise CertificateError(f"certificate formula cannot be read: {error}") from None
-    return stabilise(substitute(tree, {name: Const(x) for name, x in values.items() if isinstance(x, Fraction)}))
+    return substitute(tree, {name: Const(x) for name, x in values.items() if isinstance(x, Fraction)})
+
+
+def _tree(loss: dict[str, Any], key: str, names: frozenset[str], values: Mapping[str, Any]) -> Expr:
+    return stabilise(_written(loss, key, names, values))
 
 
 def read_problem(data: Mapping[str, Any]) -> Problem:
@@ -112,16 +117,20 @@ def read_problem(data: Mapping[str, Any]) -> Problem:
     values = _parameters(loss, BINARY_NAMES | PAIR_NAMES)
     if any(isinstance(value, tuple) for value in values.values()):
         raise CertificateError("certificate of a binary loss must have numbers as parameters, not vectors")
-    _, limit = _domain(loss)
+    kind, limit = _domain(loss)
+    if kind == "ball":
+        raise CertificateError("certificate domain 'ball' is for losses of several classes")
     threshold = number(get(data, "threshold", str), "threshold")
     if not 0 < threshold < 1:
         raise CertificateError("certificate threshold must lie in (0, 1)")
     if "binary" in loss:
-        phi = _tree(loss, "binary", BINARY_NAMES, values)
+        formula = _written(loss, "binary", BINARY_NAMES, values)
+        phi = stabilise(formula)
         minus = stabilise(substitute(phi, {"t": -Var("v")}))
-        return Problem(substitute(phi, {"t": Var("v")}), minus, threshold, limit)
-    plus, minus = (_tree(loss, key, PAIR_NAMES, values) for key in ("plus", "minus"))
-    return Problem(plus, minus, threshold, limit)
+        written = substitute(formula, {"t": Var("v")}), substitute(formula, {"t": -Var("v")})
+        return Problem(substitute(phi, {"t": Var("v")}), minus, threshold, limit, written)
+    written = (_written(loss, "plus", PAIR_NAMES, values), _written(loss, "minus", PAIR_NAMES, values))
+    return Problem(stabilise(written[0]), stabilise(written[1]), threshold, limit, written)
 
 
 def vector(data: Any, key: str, size: int) -> Posterior:

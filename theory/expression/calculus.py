@@ -19,6 +19,7 @@ from .nodes import (
     Sub,
     Var,
     Where,
+    children,
     names,
 )
 from .normal import normal_form
@@ -43,46 +44,71 @@ def differentiate(expr: Expr, name: str) -> Expr:
 
 
 def _derivative(expr: Expr, name: str) -> Expr:
-    if name not in names(expr):
-        return ZERO
-    match expr:
-        case Var():
-            return ONE
-        case Neg(u):
-            return Neg(_derivative(u, name))
-        case Add(u, v):
-            return Add(_derivative(u, name), _derivative(v, name))
-        case Sub(u, v):
-            return Sub(_derivative(u, name), _derivative(v, name))
-        case Mul(u, v):
-            return simplify(Add(Mul(_derivative(u, name), v), Mul(u, _derivative(v, name))))
-        case Div(u, v) if name not in names(v):
-            return Div(_derivative(u, name), v)
-        case Div(Const(value), v) if (terms := _exponential_sum(v, name)) is not None:
-            return Mul(Mul(Const(-value), _log_slope(terms, name)), Div(ONE, v))
-        case Div(u, v):
-            return simplify(Sub(Div(_derivative(u, name), v), Mul(Div(u, Pow(v, _TWO)), _derivative(v, name))))
-        case Pow(Max(Const(zero), u) as hinge, Const(value) as e) if zero == 0 and value > 1:
-            return Mul(Mul(e, Pow(hinge, Sub(e, ONE))), _derivative(u, name))
-        case Pow(u, e) if name not in names(e):
-            return Mul(Mul(e, Pow(u, Sub(e, ONE))), _derivative(u, name))
-        case Pow(u, e):
-            return Mul(expr, _derivative(Mul(e, Call("log", u)), name))
-        case Call("log", u) if (terms := _exponential_sum(normal_form(u), name)) is not None:
-            return _log_slope(terms, name)
-        case Call("log1p", u) if (terms := _exponential_sum(normal_form(Add(ONE, u)), name)) is not None:
-            return _log_slope(terms, name)
-        case Call(function, u):
-            return Mul(_outer(function, u), _derivative(u, name))
-        case Max(u, v):
-            return Where(">=", u, v, _derivative(u, name), _derivative(v, name))
-        case Min(u, v):
-            return Where("<=", u, v, _derivative(u, name), _derivative(v, name))
-        case Clip(u, low, high):
-            return _derivative(Min(Max(u, low), high), name)
-        case Where(comparison, left, right, yes, no):
-            return Where(comparison, left, right, _derivative(yes, name), _derivative(no, name))
-    raise TypeError(f"expression node {type(expr).__name__!r} has no derivative; expand class sums first")
+    return _Derivative(name).of(expr)
+
+
+class _Derivative:
+    """The derivative in one variable; parts of a tree that are one object are done once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._done: dict[int, tuple[Expr, Expr]] = {}  # a key is an identity, so its node is kept alive
+        self._moves: dict[int, tuple[Expr, bool]] = {}
+
+    def of(self, expr: Expr) -> Expr:
+        """d expr / d name."""
+        found = self._done.get(id(expr))
+        if found is None:
+            found = self._done[id(expr)] = expr, self._rule(expr) if self.moves(expr) else ZERO
+        return found[1]
+
+    def moves(self, expr: Expr) -> bool:
+        """True where the name occurs in the tree."""
+        found = self._moves.get(id(expr))
+        if found is None:
+            here = expr == Var(self.name) if isinstance(expr, Var) else any(map(self.moves, children(expr)))
+            found = self._moves[id(expr)] = expr, here
+        return found[1]
+
+    def _rule(self, expr: Expr) -> Expr:
+        match expr:
+            case Var():
+                return ONE
+            case Neg(u):
+                return Neg(self.of(u))
+            case Add(u, v):
+                return Add(self.of(u), self.of(v))
+            case Sub(u, v):
+                return Sub(self.of(u), self.of(v))
+            case Mul(u, v):
+                return simplify(Add(Mul(self.of(u), v), Mul(u, self.of(v))))
+            case Div(u, v) if not self.moves(v):
+                return Div(self.of(u), v)
+            case Div(Const(value), v) if (terms := _exponential_sum(v, self.name)) is not None:
+                return Mul(Mul(Const(-value), _log_slope(terms, self.name)), Div(ONE, v))
+            case Div(u, v):
+                return simplify(Sub(Div(self.of(u), v), Mul(Div(u, Pow(v, _TWO)), self.of(v))))
+            case Pow(Max(Const(zero), u) as hinge, Const(value) as e) if zero == 0 and value > 1:
+                return Mul(Mul(e, Pow(hinge, Sub(e, ONE))), self.of(u))
+            case Pow(u, e) if not self.moves(e):
+                return Mul(Mul(e, Pow(u, Sub(e, ONE))), self.of(u))
+            case Pow(u, e):
+                return Mul(expr, self.of(Mul(e, Call("log", u))))
+            case Call("log", u) if (terms := _exponential_sum(normal_form(u), self.name)) is not None:
+                return _log_slope(terms, self.name)
+            case Call("log1p", u) if (terms := _exponential_sum(normal_form(Add(ONE, u)), self.name)) is not None:
+                return _log_slope(terms, self.name)
+            case Call(function, u):
+                return Mul(_outer(function, u), self.of(u))
+            case Max(u, v):
+                return Where(">=", u, v, self.of(u), self.of(v))
+            case Min(u, v):
+                return Where("<=", u, v, self.of(u), self.of(v))
+            case Clip(u, low, high):
+                return self.of(Min(Max(u, low), high))
+            case Where(comparison, left, right, yes, no):
+                return Where(comparison, left, right, self.of(yes), self.of(no))
+        raise TypeError(f"expression node {type(expr).__name__!r} has no derivative; expand class sums first")
 
 
 Terms = list[tuple[Expr, Expr]]

@@ -251,10 +251,19 @@ def names(expr: Expr) -> frozenset[str]:
 
 
 def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
-    """The same tree with `change` applied to every node, children first."""
-    parts = {f.name: getattr(expr, f.name) for f in fields(expr)}  # type: ignore[arg-type]
-    new = {name: rebuild(part, change) if isinstance(part, Expr) else part for name, part in parts.items()}
-    return change(type(expr)(**new) if any(new[name] is not parts[name] for name in new) else expr)
+    """The same tree with `change` applied to every node, children first; a part that is one object is done once."""
+    done: dict[int, Expr] = {}
+
+    def go(node: Expr) -> Expr:
+        found = done.get(id(node))
+        if found is None:
+            parts = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
+            new = {name: go(part) if isinstance(part, Expr) else part for name, part in parts.items()}
+            same = all(new[name] is parts[name] for name in new)
+            found = done[id(node)] = change(node if same else type(node)(**new))
+        return found
+
+    return go(expr)
 
 
 def substitute(expr: Expr, values: Mapping[str, Expr | Number]) -> Expr:

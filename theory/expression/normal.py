@@ -43,14 +43,6 @@ def _normal(expr: Expr) -> Expr:
     return from_polynomial(polynomial(expr))
 
 
-def _atom(expr: Expr) -> Expr:
-    """An atom with its own arguments in normal form, so that equal functions are equal atoms more often."""
-    if isinstance(expr, (Var, Pi)):
-        return expr
-    parts = {field.name: getattr(expr, field.name) for field in fields(expr)}  # type: ignore[arg-type]
-    return type(expr)(**{name: _normal(part) if isinstance(part, Expr) else part for name, part in parts.items()})
-
-
 def same_function(left: Expr, right: Expr) -> bool:
     """True when the normal forms of two trees agree; False says nothing."""
     try:
@@ -61,36 +53,81 @@ def same_function(left: Expr, right: Expr) -> bool:
 
 def polynomial(expr: Expr) -> Polynomial:
     """The terms of a tree: monomials in its atoms with rational coefficients."""
-    match expr:
-        case Const(value):
-            return {(): value} if value else {}
-        case Neg(u):
-            return {monomial: -value for monomial, value in polynomial(u).items()}
-        case Add(u, v):
-            return _sum(polynomial(u), polynomial(v), 1)
-        case Sub(u, v):
-            return _sum(polynomial(u), polynomial(v), -1)
-        case Mul(u, v):
-            return _product(polynomial(u), polynomial(v))
-        case Div(u, v):
-            below = polynomial(v)
-            if len(below) == 1:
-                ((monomial, value),) = below.items()
-                inverse = {tuple((atom, -power) for atom, power in monomial): 1 / value}
-                return _product(polynomial(u), inverse)
-            return _product(polynomial(u), {((_normal(v), -1),): Fraction(1)})
-        case Pow(u, Const(value)) if value.denominator == 1 and 1 <= value <= 8:
-            result: Polynomial = {(): Fraction(1)}
-            factor = polynomial(u)
-            for _ in range(int(value)):
-                result = _product(result, factor)
-            return result
-        case Pow(u, Const(value)) if value.denominator == 1 and -8 <= value <= -1:
-            return {((_normal(u), int(value)),): Fraction(1)}
-    atom = simplify(_atom(expr))
-    if type(atom) is not type(expr):
-        return polynomial(atom)
-    return {((atom, 1),): Fraction(1)}
+    return _Expansion().of(expr)
+
+
+class _Expansion:
+    """Trees as polynomials in atoms; a part that is one object is done once."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Expr, Polynomial]] = {}  # a key is an identity, so its node is kept alive
+        self._normal: dict[int, tuple[Expr, Expr]] = {}
+
+    def of(self, expr: Expr) -> Polynomial:
+        """The terms of a tree."""
+        found = self._done.get(id(expr))
+        if found is None:
+            found = self._done[id(expr)] = expr, self._terms(expr)
+        return found[1]
+
+    def normal(self, expr: Expr) -> Expr:
+        """The normal form of a part, or the part itself where it has too many terms."""
+        found = self._normal.get(id(expr))
+        if found is None:
+            try:
+                found = expr, from_polynomial(self.of(expr))
+            except TooLarge:
+                found = expr, expr
+            self._normal[id(expr)] = found
+        return found[1]
+
+    def _power(self, expr: Expr, count: int) -> Polynomial:
+        result: Polynomial = {(): Fraction(1)}
+        for _ in range(count):
+            result = _product(result, self.of(expr))
+        return result
+
+    def _inverse(self, monomial: Monomial, value: Fraction) -> Polynomial:
+        """1 / (value * monomial); sums that come out of a denominator are expanded."""
+        result: Polynomial = {tuple((atom, -power) for atom, power in monomial if power > 0): 1 / value}
+        for atom, power in monomial:
+            if power < 0:
+                result = _product(result, self._power(atom, -power))
+        return result
+
+    def _terms(self, expr: Expr) -> Polynomial:
+        match expr:
+            case Const(value):
+                return {(): value} if value else {}
+            case Neg(u):
+                return {monomial: -value for monomial, value in self.of(u).items()}
+            case Add(u, v):
+                return _sum(self.of(u), self.of(v), 1)
+            case Sub(u, v):
+                return _sum(self.of(u), self.of(v), -1)
+            case Mul(u, v):
+                return _product(self.of(u), self.of(v))
+            case Div(u, v):
+                below = self.of(v)
+                if len(below) == 1:
+                    ((monomial, value),) = below.items()
+                    return _product(self.of(u), self._inverse(monomial, value))
+                return _product(self.of(u), {((self.normal(v), -1),): Fraction(1)})
+            case Pow(u, Const(value)) if value.denominator == 1 and 1 <= value <= 8:
+                return self._power(u, int(value))
+            case Pow(u, Const(value)) if value.denominator == 1 and -8 <= value <= -1:
+                return {((self.normal(u), int(value)),): Fraction(1)}
+        atom = expr if isinstance(expr, (Var, Pi)) else simplify(self._atom(expr))
+        if type(atom) is not type(expr):
+            return self.of(atom)
+        return {((atom, 1),): Fraction(1)}
+
+    def _atom(self, expr: Expr) -> Expr:
+        """An atom with its own arguments in normal form, so that equal functions are equal atoms more often."""
+        parts = {field.name: getattr(expr, field.name) for field in fields(expr)}  # type: ignore[arg-type]
+        return type(expr)(
+            **{name: self.normal(part) if isinstance(part, Expr) else part for name, part in parts.items()}
+        )
 
 
 def _sum(left: Polynomial, right: Polynomial, sign: int) -> Polynomial:

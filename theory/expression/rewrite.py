@@ -1,8 +1,9 @@
 """Identities that make a tree easier to evaluate: exact folding and stable forms.
 
-Every rule is an identity of real functions, so a rewritten tree is the same loss. `simplify` folds
-constants and drops neutral elements; `stabilise` also recognises softplus and sigmoid written out
-with exp and log, which would overflow in floats and widen in ball arithmetic.
+Every rule is an identity of real functions, so a rewritten tree is the same loss wherever the given
+one is real. `simplify` folds constants and drops neutral elements; `stabilise` also recognises
+softplus and sigmoid written out with exp and log, which would overflow in floats and widen in ball
+arithmetic, and roots of squares.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def simplify(expr: Expr) -> Expr:
     >>> str(simplify(Const(Fraction(2)) * Var("t") ** 1 + 0))
     '2 * t'
     """
-    return rebuild(expr, _fold)
+    return rebuild(expr, fold)
 
 
 def stabilise(expr: Expr) -> Expr:
@@ -32,10 +33,11 @@ def stabilise(expr: Expr) -> Expr:
     >>> str(stabilise(parse("log(1 + exp(-t))")))
     'softplus(-t)'
     """
-    return rebuild(expr, lambda node: _fold(_stable(_fold(node))))
+    return rebuild(expr, lambda node: fold(_stable(fold(node))))
 
 
-def _fold(node: Expr) -> Expr:
+def fold(node: Expr) -> Expr:
+    """One node folded, whose children are folded already."""
     match node:
         case Neg(Const(a)):
             return Const(-a)
@@ -64,19 +66,19 @@ def _fold(node: Expr) -> Expr:
         case Sub(u, Neg(v)):
             return Add(u, v)
         case Sub(Const(Fraction(numerator=0)), u):
-            return _fold(Neg(u))
+            return fold(Neg(u))
         case Mul(Const(a), u) | Mul(u, Const(a)) if a in (0, 1, -1):
-            return ZERO if a == 0 else u if a == 1 else _fold(Neg(u))
+            return ZERO if a == 0 else u if a == 1 else fold(Neg(u))
         case Mul(u, Const(a)):
-            return _fold(Mul(Const(a), u))
+            return fold(Mul(Const(a), u))
         case Mul(Const(a), Mul(Const(b), u)):
-            return _fold(Mul(Const(a * b), u))
+            return fold(Mul(Const(a * b), u))
         case Mul(Const(a), Neg(u)):
-            return _fold(Mul(Const(-a), u))
+            return fold(Mul(Const(-a), u))
         case Div(u, Div(v, w)):
-            return _fold(Div(_fold(Mul(u, w)), v))
+            return fold(Div(fold(Mul(u, w)), v))
         case Div(u, Const(a)) if a != 0:
-            return _fold(Mul(Const(1 / a), u))
+            return fold(Mul(Const(1 / a), u))
         case Div(Const(Fraction(numerator=0)), _):
             return ZERO
         case Pow(u, Const(b)) if b == 1:
@@ -110,30 +112,117 @@ def _one_plus_exp(node: Expr) -> Expr | None:
     return None
 
 
+def _multiple(node: Expr) -> tuple[Fraction, Expr]:
+    """A tree as a number times a tree, so that u, -u and 2 u share their second part."""
+    match node:
+        case Neg(u):
+            factor, base = _multiple(u)
+            return -factor, base
+        case Mul(Const(a), u) if a != 0:
+            factor, base = _multiple(u)
+            return a * factor, base
+    return Fraction(1), node
+
+
+def _times(factor: Fraction, base: Expr) -> Expr:
+    return fold(Mul(Const(factor), base))
+
+
+def _shared(node: Mul) -> Expr:
+    """exp(-j u) sigmoid(u)**p as sigmoid(-u)**j sigmoid(u)**(p - j), which neither overflows nor cancels."""
+    for first, second in ((node.left, node.right), (node.right, node.left)):
+        match first, second:
+            case Call("exp", a), Call("sigmoid", u):
+                power = Fraction(1)
+            case Call("exp", a), Pow(Call("sigmoid", u), Const(power)):
+                pass
+            case _:
+                continue
+        (j, base), (k, other) = _multiple(a), _multiple(u)
+        if base != other or (j / k).denominator != 1 or not power >= -j / k >= 1:
+            continue
+        count = -j / k
+        mirrored = fold(Pow(Call("sigmoid", _times(-k, base)), Const(count)))
+        return fold(Mul(mirrored, fold(Pow(Call("sigmoid", u), Const(power - count)))))
+    return node
+
+
+def _log_of_share(node: Expr) -> Expr | None:
+    """log of sigmoid(u), 1 - sigmoid(u) and 1 + tanh(u), times a positive constant, by softplus."""
+    match node:
+        case Call("sigmoid", u):
+            return Neg(Call("softplus", fold(Neg(u))))
+        case Sub(Const(a), Call("sigmoid", u)) if a == 1:
+            return Neg(Call("softplus", u))
+        case Add(Const(a), Call("tanh", u)) | Add(Call("tanh", u), Const(a)) if a == 1:
+            return Sub(Call("log", Const(Fraction(2))), Call("softplus", fold(Mul(Const(Fraction(-2)), u))))
+        case Sub(Const(a), Call("tanh", u)) if a == 1:
+            return Sub(Call("log", Const(Fraction(2))), Call("softplus", fold(Mul(Const(Fraction(2)), u))))
+        case Mul(Const(a), u) if a > 0 and (inner := _log_of_share(u)) is not None:
+            return Add(Call("log", Const(a)), inner)
+    return None
+
+
+def _exponential(node: Expr) -> tuple[Fraction, Expr] | None:
+    """c and u where the node is c exp(u), c > 0 and u is not a constant."""
+    match node:
+        case Call("exp", u) if not isinstance(u, Const):
+            return Fraction(1), u
+        case Mul(Const(c), Call("exp", u)) if c > 0 and not isinstance(u, Const):
+            return c, u
+    return None
+
+
+def _log_of_exponentials(left: Expr, right: Expr) -> Expr | None:
+    """log(c exp(u) + d exp(v)) as u + log(c) + softplus(v - u + log(d / c))."""
+    first, second = _exponential(left), _exponential(right)
+    if first is None or second is None:
+        return None
+    (c, u), (d, v) = first, second
+    (j, base), (k, other) = _multiple(u), _multiple(v)
+    apart = _times(k - j, base) if base == other else fold(Sub(v, u))
+    if c != d:
+        apart = fold(Add(apart, Call("log", Const(d / c))))
+    start = u if c == 1 else Add(u, Call("log", Const(c)))
+    return fold(Add(start, Call("softplus", apart)))
+
+
 def _stable(node: Expr) -> Expr:
     match node:
         case Call("log1p", Call("exp", u)):
             return Call("softplus", u)
-        case Call("log", Call("sigmoid", u)):
-            return Neg(Call("softplus", _fold(Neg(u))))
-        case Call("log", Call("exp", u)):
+        case Call("log", u) if (found := _log_of_share(u)) is not None:
+            return found
+        case Call("log", Add(u, v)) if (found := _log_of_exponentials(u, v)) is not None:
+            return found
+        case Call("log", Call("exp", u)) | Call("exp", Call("log", u)):
             return u
+        case Call("sqrt", Pow(u, Const(b))) if b.denominator == 1 and b % 2 == 0 and b > 0:
+            return fold(Pow(Call("abs", u), Const(b / 2)))
+        case Call("sqrt", Mul(u, v)) if u == v:
+            return Call("abs", u)
+        case Pow(Call("sqrt", u), Const(b)) if b == 2:
+            return u
+        case Pow(Call("abs", u), Const(b)) if b.denominator == 1 and b % 2 == 0:
+            return Pow(u, Const(b))
+        case Call("abs", Call("abs", u)):
+            return Call("abs", u)
         case Call("log", Var("q")):
             return Sub(Var("fy"), Var("lse"))
         case Call("log", Var("qk")):
             return Sub(Var("fk"), Var("lse"))
         case Call("log", argument) if (inner := _one_plus_exp(argument)) is not None:
             return Call("softplus", inner)
-        case Div(Call("exp", v), below) if _one_plus_exp(below) == v:
-            return Call("sigmoid", v)
         case Div(above, below) if (inner := _one_plus_exp(below)) is not None:
-            return _fold(Mul(above, Call("sigmoid", _fold(Neg(inner)))))
+            return fold(_shared(Mul(above, Call("sigmoid", fold(Neg(inner))))))
         case Div(above, Pow(base, exponent)) if (inner := _one_plus_exp(base)) is not None:
-            return _fold(Mul(above, Pow(Call("sigmoid", _fold(Neg(inner))), exponent)))
+            return fold(_shared(Mul(above, Pow(Call("sigmoid", fold(Neg(inner))), exponent))))
         case Div(above, Pow(Call("sigmoid", u), exponent)):
-            return _fold(Mul(above, Pow(Call("sigmoid", u), _fold(Neg(exponent)))))
+            return fold(_shared(Mul(above, fold(Pow(Call("sigmoid", u), fold(Neg(exponent)))))))
+        case Mul(_, _):
+            return _shared(node)
         case Pow(base, exponent) if (inner := _one_plus_exp(base)) is not None:
-            return Pow(Call("sigmoid", _fold(Neg(inner))), _fold(Neg(exponent)))
+            return Pow(Call("sigmoid", fold(Neg(inner))), fold(Neg(exponent)))
         case Call("tanh", Neg(u)):
             return Neg(Call("tanh", u))
         case Call("atan", Neg(u)):

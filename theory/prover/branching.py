@@ -1,45 +1,56 @@
-"""Search on the cone of sorted scores: branch and bound that writes certificates for `theory.checker.cone_proofs`."""
+"""Search on the cone of sorted scores: branch and bound that writes proof trees for `theory.checker.cone_proofs`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 
-from theory.checker.cone import Cell, Cone, Posterior, Span, first_cell, split_cell, split_spans
-from theory.checker.cone_proofs import TreeRefused, not_below, wrong_risk
-from theory.expression.interval import Interval, Undefined
+from theory.checker.cone import MOVES, Cone
+from theory.checker.cone_cells import Cell, Posterior, Span, first_cell, split_cell, split_spans
+from theory.expression.interval import Undefined
 from theory.losses import Loss
 from theory.risk import multiclass_minimiser
 
-from .budget import Budget, OutOfBudget
+from .budget import Budget
 
 _ZERO = Fraction(0)
 _DEEPEST = 40
+_EDGE = 1e-3
+"""Samples keep this far, in units of the box, from its faces, where scores may be infinite."""
 Spans = tuple[Span, ...]
 Rule = Callable[[Spans, Cell], list[Any] | None]
 Chooser = Callable[[Spans, Cell], int | None]
+Floats = np.ndarray[Any, Any]
 
 
 class NotClosed(Exception):
     """A tree whose branches do not all end in a rule."""
 
 
-def prove_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any]:
-    """Trees for every rank and lower bounds for every loss; NotClosed when some branch does not end."""
+def grow_floors(cone: Cone, budget: Budget) -> list[Any]:
+    """Trees that bound the loss of every rank below; NotClosed when some branch does not end."""
 
     def bounded(rank: int) -> Rule:
-        return lambda spans, _: ["f"] if _holds(lambda: cone.floor(rank, spans)) else None
+        def rule(spans: Spans, _: Cell) -> list[Any] | None:
+            if holds(lambda: cone.floor(rank, spans)):
+                return ["f"]
+            return ["o"] if holds(lambda: cone.outside(spans)) else None
 
-    floors = [_grow(cone, 0, (), bounded(rank), _widest, budget) for rank in range(cone.classes)]
+        return rule
+
+    return [grow(cone, 0, (), bounded(rank), widest, budget) for rank in range(cone.classes)]
+
+
+def prove_on_cone(cone: Cone, loss: Loss, budget: Budget) -> list[Any]:
+    """Trees for every rank of the likeliest class; NotClosed when some branch does not end."""
     trees = []
     for m in range(1, cone.classes):
         scout = _Scout(cone, loss, m)
-        trees.append(_grow(cone, m, first_cell(cone.classes, m), scout.rule, scout.choose, budget))
-    return {"floors": floors, "trees": trees}
+        trees.append(grow(cone, m, first_cell(cone.classes, m), scout.rule, scout.choose, budget))
+    return trees
 
 
 class _Scout:
@@ -47,88 +58,129 @@ class _Scout:
 
     def __init__(self, cone: Cone, loss: Loss, m: int) -> None:
         self.cone, self.loss, self.m = cone, loss, m
-        self._candidates: dict[Cell, Posterior] = {}
+        self._candidates: dict[Cell, tuple[Posterior, Floats]] = {}
+        self._moves = list(MOVES) if cone.domain == "bounded" else ["t"]
+        self._samples: tuple[Spans, Floats] | None = None
 
     def rule(self, spans: Spans, cell: Cell) -> list[Any] | None:
         cone, m = self.cone, self.m
-        if _holds(lambda: cone.exchange(m, spans)):
+        if cone.bound is not None and holds(lambda: cone.outside(spans)):
+            return ["o"]
+        if self._gains(spans).min() > 0 and holds(lambda: cone.exchange(m, spans)):
             return ["x"]
-        if _holds(lambda: cone.tie(m, spans, cell)):
-            return ["t"]
-        scores = self._candidate(cell)
-        if self._leads(spans, cell).min() > -1e-12 and _holds(lambda: cone.candidate(m, spans, cell, scores)):
+        if not any(spans[i][0] != 0 for i in range(m)):
+            for move in self._moves:
+                if holds(lambda move=move: cone.tie(m, spans, cell, move)):  # type: ignore[misc]
+                    return [move]
+        scores, _ = self._candidate(cell)
+        if self._leads(spans, cell).min() > -1e-12 and holds(lambda: cone.candidate(m, spans, cell, scores)):
             return ["c", [str(score) for score in scores]]
         return None
 
     def choose(self, spans: Spans, cell: Cell) -> int | None:
         """The gap to halve, or None to split the posteriors.
 
-        Posteriors are split where swapping does not help at the middle of the box and no one candidate beats it.
+        Posteriors are split where swapping does not help somewhere in the box and no one candidate beats it all.
         """
-        if self._gain(spans) > 1e-9 or _extent(cell) <= Fraction(1, 64):
-            return _widest(spans, cell)
+        gains = self._gains(spans)
+        if gains.min() > 1e-9:
+            return steepest(spans, gains)
         leads = self._leads(spans, cell)
         tied = np.array([x[0] == x[self.m] for x in cell])
-        beaten = (leads >= np.where(tied, -1e-12, 1e-12)).all()
-        return _widest(spans, cell) if beaten else None
+        least = np.where(tied, leads.min(1) + 1e-12, leads.min(1))
+        beaten = least > 1e-12
+        if beaten.all():
+            return steepest(spans, leads[least.argmin()])
+        middle = leads.shape[1] // 2
+        wide = any(high - low >= Fraction(1, 2) for low, high in spans)
+        if gains[middle] > 1e-9 or _extent(cell) <= Fraction(1, 64) or wide:
+            return widest(spans, cell)
+        return None if not (leads[:, middle] >= np.where(tied, -1e-12, 1e-12)).all() else widest(spans, cell)
 
-    def _candidate(self, cell: Cell) -> Posterior:
+    def _candidate(self, cell: Cell) -> tuple[Posterior, Floats]:
         if cell not in self._candidates:
             centre = np.array([[float(sum(x[r] for x in cell)) / len(cell) for r in range(self.cone.classes)]])
             found, _ = multiclass_minimiser(self.loss, centre / centre.sum())
-            self._candidates[cell] = _rational_scores(found[0], self.cone.domain)
+            scores = rational_scores(self.cone, found[0])
+            self._candidates[cell] = scores, self.loss.values([float(score) for score in scores])
         return self._candidates[cell]
 
-    def _scores(self, spans: Spans) -> np.ndarray[Any, Any]:
-        """The scores at the middle of the box, by rank."""
-        middle = [_middle(name, span) for name, span in zip(self.cone.names, spans, strict=True)]
-        top = middle[-1] if "a" in self.cone.names else 0.0
-        scores = top - np.concatenate([[0.0], np.cumsum(middle[: self.cone.classes - 1])])
-        return np.asarray(scores - scores.mean() if self.cone.domain == "sum-zero" else scores)
+    def _values(self, spans: Spans) -> Floats:
+        """The losses by rank at 3 points per coordinate of the box: (3 ** d, c)."""
+        if self._samples is None or self._samples[0] != spans:
+            with np.errstate(all="ignore"):
+                self._samples = spans, self.loss.values(sample_scores(self.cone, spans))
+        return self._samples[1]
 
-    def _gain(self, spans: Spans) -> float:
-        """L_m - L_0 at the middle of the box, in floats."""
-        values = self.loss.values(self._scores(spans))
-        return float(np.nan_to_num(values[self.m] - values[0], nan=-1.0))
+    def _gains(self, spans: Spans) -> Floats:
+        """L_m - L_0 at the samples, in floats."""
+        values = self._values(spans)
+        with np.errstate(all="ignore"):
+            return np.asarray(np.nan_to_num(values[:, self.m] - values[:, 0], nan=-1.0))
 
-    def _leads(self, spans: Spans, cell: Cell) -> np.ndarray[Any, Any]:
-        """C_x(middle of the box) - C_x(candidate) at the corners x of the cell, in floats."""
-        scores = self._scores(spans)
-        candidate = np.array([float(score) for score in self._candidate(cell)])
-        values = self.loss.values(np.stack([scores, candidate]))
+    def _leads(self, spans: Spans, cell: Cell) -> Floats:
+        """C_x - C_x(candidate) at the corners x of the cell and the samples, in floats: (corners, samples)."""
+        _, best = self._candidate(cell)
         corners = np.array([[float(x) for x in p] for p in cell])
         with np.errstate(all="ignore"):
-            return np.asarray(np.nan_to_num(corners @ (values[0] - values[1]), nan=np.inf))
+            return np.asarray(np.nan_to_num(corners @ (self._values(spans) - best).T, nan=np.inf))
 
 
-def _middle(name: str, span: Span) -> float:
-    z = float(span[0] + span[1]) / 2
-    return (z - 0.5) / (z * (1 - z)) if name == "a" else z / (1 - z)
+def sample_scores(cone: Cone, spans: Spans) -> Floats:
+    """The scores by rank at 3 points per coordinate of the box, its faces nearly reached: (3 ** d, c)."""
+    sides = []
+    for name, (low, high) in zip(cone.names, spans, strict=True):
+        ends, width = (float(low), float(high)), float(high - low)
+        z = np.clip([ends[0] + _EDGE * width, sum(ends) / 2, ends[1] - _EDGE * width], 1e-6, 1 - 1e-6)
+        if cone.bound is not None:
+            sides.append(float(cone.bound) * (2 * z - (name == "a")))
+        else:
+            sides.append((z - 0.5) / (z * (1 - z)) if name == "a" else z / (1 - z))
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*sides, indexing="ij")], axis=-1)
+    top = grid[:, -1:] if "a" in cone.names else 0.0
+    gaps = grid[:, : cone.classes - 1]
+    scores = top - np.concatenate([np.zeros((len(grid), 1)), np.cumsum(gaps, axis=1)], axis=1)
+    return np.asarray(scores - scores.mean(-1, keepdims=True) if cone.domain in ("sum-zero", "ball") else scores)
 
 
 def _extent(cell: Cell) -> Fraction:
     return max(abs(x[r] - y[r]) for x in cell for y in cell for r in range(len(x)))
 
 
-def _widest(spans: Spans, _: Cell) -> int:
+def steepest(spans: Spans, values: Floats) -> int:
+    """The coordinate along which sampled values vary most; not one that is much narrower than another."""
+    grid = np.nan_to_num(values.reshape((3,) * len(spans)), posinf=1e9, neginf=-1e9)
+    spread = [np.ptp(np.arctan(grid), axis=axis).max() for axis in range(len(spans))]
+    widths = [float(high - low) for low, high in spans]
+    allowed = [axis for axis, width in enumerate(widths) if width >= max(widths) / 16]
+    return max(allowed, key=lambda axis: (round(spread[axis], 9), widths[axis]))
+
+
+def widest(spans: Spans, _: Cell) -> int:
+    """The coordinate in which the box is widest."""
     return max(range(len(spans)), key=lambda axis: spans[axis][1] - spans[axis][0])
 
 
-def _rational_scores(scores: np.ndarray[Any, Any], domain: str) -> Posterior:
+def rational_scores(cone: Cone, scores: Floats) -> Posterior:
+    """Short rational scores of the domain near float ones."""
     found = [Fraction(float(np.clip(score, -64, 64))).limit_denominator(64) for score in scores]
-    if domain == "sum-zero":
+    if cone.domain in ("sum-zero", "ball"):
         found[-1] -= sum(found)
-    return tuple(found)
+    inside = tuple(found)
+    while not cone.contains(inside):
+        inside = tuple(score * Fraction(31, 32) for score in inside)
+    return inside
 
 
-def _holds(test: Callable[[], bool]) -> bool:
+def holds(test: Callable[[], bool]) -> bool:
+    """Whether a rule holds; no where its values cannot be enclosed."""
     try:
         return test()
     except Undefined:
         return False
 
 
-def _grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Budget) -> list[Any]:
+def grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Budget) -> list[Any]:
     """The tree over all gaps and the cell whose leaves are what `rule` gives."""
     root: list[Any] = []
     pending: list[tuple[list[Any], Spans, Cell, int]] = [(root, cone.whole(), cell, 0)]
@@ -159,92 +211,3 @@ def _grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: B
 def _show(cone: Cone, spans: Spans) -> str:
     box = cone.box(spans)
     return ", ".join(f"{name} in [{float(box[name].lo):.4g}, {float(box[name].hi):.4g}]" for name in cone.names)
-
-
-# -- refutation ---------------------------------------------------------------------------------------------
-
-
-def suspicious_posteriors(loss: Loss, classes: int) -> Iterator[tuple[Posterior, np.ndarray[Any, Any]]]:
-    """Posteriors with class 0 likeliest at which floats see no gap for class 1 on top, with the wrong scores found.
-
-    Near-ties far below any stated margin and faces of the simplex are among those tried.
-    """
-    trials = list(_trials(classes))
-    p = np.array([[float(x) for x in each] for each in trials])
-    _, best = multiclass_minimiser(loss, p, starts=6)
-    wrong, value = multiclass_minimiser(loss, p, starts=6, top=1)
-    gap = (value - best) / np.maximum(1.0, np.abs(best))
-    face = np.array([min(each) == 0 for each in trials])
-    for i in np.lexsort((gap, face)):
-        if gap[i] <= 1e-9:
-            yield trials[i], wrong[i]
-
-
-def _trials(classes: int) -> Iterator[Posterior]:
-    """Posteriors p_0 > p_1, ..., spread from clear to nearly tied, inside and on faces."""
-    for size in range(2, classes + 1):
-        for lead in (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20), Fraction(1, 100), Fraction(1, 1000)):
-            rest = [Fraction(1)] * size
-            for tilt in (_ZERO, Fraction(1, 3)):
-                weights = [rest[k] * (1 - tilt * Fraction(max(k - 1, 0), size)) for k in range(size)]
-                weights[0] = weights[1] * (1 + lead)
-                total = sum(weights)
-                yield tuple(w / total for w in weights) + (_ZERO,) * (classes - size)
-
-
-def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | None:
-    """A posterior, wrong scores and trees for a certified counterexample; None when none was certified."""
-    tried = 0
-    for p, found in suspicious_posteriors(loss, cone.classes):
-        for wrong in _wrong_scores(cone, loss, p, found):
-            tried += 1
-            if tried > 12:
-                return None
-            try:
-                risk = wrong_risk(cone, p, wrong, Fraction)
-                trees = [
-                    _grow_refutation(cone, p, order, risk, budget) for order in permutations(range(1, cone.classes))
-                ]
-            except (NotClosed, Undefined, TreeRefused):
-                continue
-            except OutOfBudget:
-                return None
-            return {"p": [str(x) for x in p], "wrong": wrong, "trees": trees}
-    return None
-
-
-def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: np.ndarray[Any, Any]) -> Iterator[dict[str, list[str]]]:
-    """Rational score vectors near a float one with class 1 on top, the best first; or directions to infinity."""
-    if "a" not in cone.names and cone.domain == "all":
-        found = found - found[1]
-    if np.abs(found).max() < 30:
-        near = [scores for scores in _rounded(cone, found) if scores[1] == max(scores)]
-        values = [loss.values([float(x) for x in scores]) for scores in near]
-        risks = [round(float(np.dot([float(x) for x in p], value)), 7) for value in values]
-        for k in sorted(range(len(near)), key=lambda k: (risks[k], k)):
-            yield {"scores": [str(score) for score in near[k]]}
-        return
-    for steps in product((1, 0, -1, -2), repeat=cone.classes):
-        if steps[1] == max(steps) > 0 and steps[0] > 0 and (cone.domain != "sum-zero" or sum(steps) == 0):
-            yield {"direction": [str(step) for step in steps]}
-
-
-def _rounded(cone: Cone, found: np.ndarray[Any, Any]) -> Iterator[Posterior]:
-    """Score vectors of the domain near a float one, short ones first."""
-    for size in (1, 8, 4096):
-        scores = [Fraction(float(score)).limit_denominator(size) for score in found]
-        if cone.domain == "sum-zero":
-            others = [k for k in range(cone.classes) if scores[k] != max(scores)] or [cone.classes - 1]
-            scores[others[-1]] -= sum(scores)
-        yield tuple(scores)
-
-
-def _grow_refutation(cone: Cone, p: Posterior, order: tuple[int, ...], risk: Interval, budget: Budget) -> list[Any]:
-    ranked = (p[0], *(p[k] for k in order))
-
-    def rule(spans: Spans, _: Cell) -> list[Any] | None:
-        if _holds(lambda: cone.retracts(spans, ranked)):
-            return ["r"]
-        return ["v"] if _holds(lambda: not_below(cone, ranked, spans, risk)) else None
-
-    return _grow(cone, 1, (), rule, _widest, budget)

@@ -10,14 +10,20 @@ from theory.checker import FORMAT, PRECISION, VERSION, check
 from theory.checker.arrangement import Arrangement, NotPolyhedral, arrange
 from theory.checker.cone import Cone
 from theory.checker.polyhedral_rules import Posterior, Weights, distinct_losses, unbounded_label
+from theory.expression.join import join
 from theory.losses import Loss
 from theory.verdict import Status, Tier, Verdict
 
-from .branching import NotClosed, prove_on_cone, refute_on_cone
+from .branching import NotClosed, grow_floors, prove_on_cone
 from .budget import Budget, OutOfBudget
+from .cone_refuting import LEADS, refute_on_cone, unbounded_direction
 from .polyhedral import Decision, decide
 
 MAX_CLASSES = 6
+SEARCHED = (
+    "a float search for counterexamples over the closed simplex, faces and leads (p_0 - p_1) / p_1 down to "
+    f"{min(LEADS)} included, found none that could be certified"
+)
 
 
 def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: float = 60.0) -> Verdict:
@@ -34,10 +40,10 @@ def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: flo
         if len(value) != classes:
             raise ValueError(f"parameter {name!r} has {len(value)} entries; it must have one per class, {classes}")
     try:
-        found = arrange(loss.score_tree, classes, loss.domain.kind, loss.domain.bound, vectors)
+        found = arrange(join(loss.score_tree), classes, loss.domain.kind, loss.domain.bound, vectors)
     except NotPolyhedral as reason:
-        if vectors or loss.domain.bound is not None:
-            return _undecided(loss, classes, f"{reason}; vector parameters and bounded scores need such a loss so far")
+        if vectors:
+            return _undecided(loss, classes, f"{reason}; vector parameters need such a loss so far")
         return _prove_on_cone(loss, classes, Budget(boxes, seconds))
     label = unbounded_label(found)
     if label is not None:
@@ -47,13 +53,16 @@ def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: flo
 
 
 def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
-    where = f"{classes} classes; {loss.domain.words}"
     header = {"format": FORMAT, "version": VERSION, "loss": loss.to_dict(), "classes": classes, "method": "cone"}
     with ctx.workprec(PRECISION):
-        cone = Cone(loss.score_tree, classes, loss.domain.kind)
+        cone = Cone(loss.score_tree, classes, loss.domain.kind, loss.domain.bound)
         if cone.jumps:
-            advice = "losses of several classes with `where` are not decided yet; write it with max, min and clip"
-            return _undecided(loss, classes, advice)
+            advice = "of several classes only losses whose `where` is seen to be continuous are decided"
+            return _undecided(loss, classes, f"{advice}; write it with max, min and clip")
+        try:
+            floors = grow_floors(cone, Budget(budget.boxes // 4, budget.seconds / 3))
+        except (OutOfBudget, NotClosed) as failure:
+            return _undecided(loss, classes, _not_bounded(cone, loss, failure))
         try:
             refutation = refute_on_cone(cone, loss, Budget(budget.boxes // 5, budget.seconds / 4))
             proof = None if refutation is not None else prove_on_cone(cone, loss, budget)
@@ -66,24 +75,46 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
             return _undecided(
                 loss, classes, f"no counterexample was certified, and the proof does not close: {failure}"
             )
+    header["floors"] = floors
     if refutation is not None:
-        certificate = header | {"claim": "inconsistent"} | refutation
-        p = refutation["p"]
-        ((kind, scores),) = refutation["wrong"].items()
-        at = "limit" if kind == "direction" else "attained"
-        if _has_leaf(refutation["trees"], "r"):
-            at = "ties"  # no correct score is below the infimum over tied ones, which these scores approach
-        witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
-        scope = f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; {where}"
-        if "0" in p:
-            scope += "; consistent on the interior as far as searched: no failure found where all p_k > 0"
-        verdict = Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, 0.0, "at the witness", witness, certificate)
+        verdict = _refuted_on_cone(loss, header, refutation)
     else:
-        certificate = header | {"claim": "consistent"} | (proof or {})
-        scope = f"every posterior of the closed simplex and every class j with p_j < max p; {where}"
+        scope = (
+            f"every posterior of the closed simplex and every class j with p_j < max p; {classes} classes; "
+            f"{loss.domain.words}; {SEARCHED}"
+        )
+        certificate = header | {"claim": "consistent", "trees": proof}
         verdict = Verdict(loss.name, Status.PROVED, Tier.CERTIFIED, scope, certificate=certificate)
-    result = check(certificate)
+    result = check(verdict.certificate or {})
     return verdict if result.valid else _undecided(loss, classes, f"the certificate was refused: {result.reason}")
+
+
+def _not_bounded(cone: Cone, loss: Loss, failure: Exception) -> str:
+    """Why there is no verdict on a loss without a certified lower bound."""
+    falling = unbounded_direction(cone, loss)
+    if falling is None:
+        reason = "a lower bound of the loss was not certified; is it real and bounded below on the whole domain?"
+        return f"{reason} {failure}".strip()
+    along = "(" + ", ".join(map(str, falling)) + ")"
+    where = f"the conditional risk is unbounded below where class 0 is certain, along the scores t {along}"
+    return f"no verdict: {where}; bound the scores, as in domain bounded:2"
+
+
+def _refuted_on_cone(loss: Loss, header: dict[str, Any], refutation: dict[str, Any]) -> Verdict:
+    p, wrong = refutation["p"], refutation["wrong"]
+    at = "limit" if "direction" in wrong else "attained"
+    if _has_leaf(refutation["trees"], "r"):
+        at = "ties"  # no correct score is below the infimum over tied ones, which these scores approach
+    scores = wrong.get("direction", wrong.get("scores"))
+    witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
+    scope = (
+        f"refuted at p = ({', '.join(p)}): wrong scores, ties included, are as good as correct ones; "
+        f"{header['classes']} classes; {loss.domain.words}"
+    )
+    if "0" in p:
+        scope += "; consistent on the interior as far as searched: no failure found where all p_k > 0"
+    certificate = header | {"claim": "inconsistent"} | refutation
+    return Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, 0.0, "at the witness", witness, certificate)
 
 
 def _has_leaf(tree: Any, rule: str) -> bool:

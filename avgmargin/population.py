@@ -1,0 +1,293 @@
+"""Losses against laws: where minimisers fail, by how much, and whether that is what was predicted and claimed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import synthetic
+import theory
+
+from .errors import UserError
+from .resolve import LossRequest, label, read_calls, read_law, read_parameters, resolve
+
+LawRequest = tuple[str, dict[str, float | list[float]]]
+
+SIZES = {"tiny": (3_000, 2_000, 30, 8), "quick": (20_000, 90_000, 96, 24), "full": (200_000, 360_000, 1_500, 100)}
+"""Per scale: labelled draws, points of the rule, points and classifiers of the inequality."""
+
+FEW = 3
+"""Up to this many losses one process is faster than two."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which losses on which laws, how hard to look (`scale`), and whether every loss is proved first."""
+
+    losses: tuple[LossRequest, ...]
+    laws: tuple[LawRequest, ...]
+    scale: str = "quick"
+    seed: int = 0
+    prove: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scale not in SIZES:
+            raise UserError(f"scale {self.scale!r} must be {' or '.join(('quick', 'full'))}")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed={self.seed} must lie in 0..2^63 - 1")
+
+
+def read(losses: Sequence[str], more: str | None, laws: str | None, scale: str, seed: int, prove: bool) -> Request:
+    """What was typed, checked: every loss and every law is built once. The whole catalogue and all laws by default."""
+    asked = [LossRequest(text) for text in losses]
+    asked += (
+        [LossRequest(name, parameters=read_parameters(pairs)) for name, pairs in read_calls(more)]
+        if more is not None
+        else []
+    )
+    if not asked:
+        asked = [LossRequest(name) for name in theory.catalogue.names()]
+    chosen = (
+        [read_law(name, pairs) for name, pairs in read_calls(laws)]
+        if laws is not None
+        else [(name, {}) for name in synthetic.laws.names()]
+    )
+    for loss in asked:
+        resolve(loss)
+    for name, values in chosen:
+        synthetic.laws.get(name, **values)
+    return Request(tuple(asked), tuple(chosen), scale, seed, prove)
+
+
+def describe_laws(request: Request) -> list[dict[str, Any]]:
+    """Name, what it is, classes, dimension, Bayes risk with its error, and a check of labels against posterior."""
+    found = []
+    for index, (name, values) in enumerate(request.laws):
+        law, rng = synthetic.laws.get(name, **values), np.random.default_rng([request.seed, index, 1])
+        sampled = synthetic.posterior_agreement(law, SIZES[request.scale][0], rng)
+        risk = sampled.bayes_risk
+        found.append(
+            {
+                "law": law.name,
+                "title": synthetic.laws.entry(name).title,
+                "classes": law.classes,
+                "dimension": law.dimension,
+                "bayes_risk": {"value": risk.value, "error": risk.error, "kind": risk.kind, "method": risk.method},
+                "labels_hold": sampled.holds,
+                "worst_standard_errors": sampled.worst,
+            }
+        )
+    return found
+
+
+def run(request: Request, jobs: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Every check, as plain JSON values. The same request gives the same numbers, whatever `jobs`."""
+    tell(f"{len(request.laws)} laws")
+    laws = describe_laws(request)
+    workers = jobs or (1 if len(request.losses) <= FEW else min(2, os.cpu_count() or 1))
+    records = []
+    for done, record in enumerate(_records(request, workers), start=1):
+        tell(f"{done}/{len(request.losses)} {record['loss']}")
+        records.append(record)
+    broken = [law["law"] for law in laws if not law["labels_hold"]]
+    faults = [f"{record['loss']}: {fault}" for record in records for fault in record["faults"]]
+    faults += [f"law {name}: drawn labels disagree with the posterior" for name in broken]
+    return {"scale": request.scale, "seed": request.seed, "laws": laws, "losses": records, "faults": faults}
+
+
+def _records(request: Request, workers: int) -> Iterator[dict[str, Any]]:
+    order = range(len(request.losses))
+    if workers == 1:
+        _prepare(request)
+        yield from map(_one, order)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(request,)) as pool:
+        yield from pool.map(_one, order)
+
+
+_request: Request
+_populations: list[synthetic.Population]
+
+
+def _prepare(request: Request) -> None:
+    global _request, _populations
+    draws, points, _, _ = SIZES[request.scale]
+    _request = request
+    _populations = [
+        synthetic.populate(
+            synthetic.laws.get(name, **values), draws, np.random.default_rng([request.seed, index, 0]), points
+        )
+        for index, (name, values) in enumerate(request.laws)
+    ]
+
+
+def _one(index: int) -> dict[str, Any]:
+    """One loss on every law."""
+    asked = _request.losses[index]
+    loss = resolve(asked)
+    entry = theory.catalogue.entry(asked.loss) if asked.loss and theory.catalogue.known(asked.loss) else None
+    values = dict(asked.parameters)
+    threshold = 0.5 if entry is None else float(entry.threshold_at(**values))
+    forms = {p.law.classes for p in _populations if _has_form(loss, entry, p.law.classes)}
+    rng = np.random.default_rng([_request.seed, index, 2])
+    decided = {c: synthetic.decisions(loss, c, rng) for c in sorted(forms)}
+    checks = [_row(synthetic.check(loss, p, decided[p.law.classes])) for p in _populations if p.law.classes in forms]
+    answers = [_answer(loss, entry, values, c, decided[c], checks, threshold) for c in sorted(forms)]
+    inequality = _inequalities(loss) if 2 in forms and synthetic.is_binary(loss) else []
+    faults = [f"{row['law']}: measured and predicted differ" for row in checks if not row["as_predicted"]]
+    faults += [
+        f"{row['law']}: {row['violations']} of {row['classifiers']} classifiers break the excess-risk inequality, "
+        f"least C(f) - inf C met {row['pointwise_residual']:.2g}"
+        for row in inequality
+        if not row["holds"]
+    ]
+    faults += [f"{row['classes']} classes: {row['fault']}" for row in answers if row["fault"]]
+    return {
+        "loss": loss.name,
+        "label": label(loss),
+        "threshold": threshold,
+        "answers": answers,
+        "checks": checks,
+        "inequality": inequality,
+        "faults": faults,
+    }
+
+
+def _has_form(loss: theory.Loss, entry: Any, classes: int) -> bool:
+    if entry is not None and entry.only and classes not in entry.only:
+        return False
+    if any(isinstance(value, tuple) and len(value) != classes for value in loss.parameters.values()):
+        return False
+    return loss.multiclass is not None or (classes == 2 and synthetic.is_binary(loss))
+
+
+def _row(found: synthetic.Check) -> dict[str, Any]:
+    return {
+        "law": found.law,
+        "classes": found.classes,
+        "fails": found.fails,
+        "words": found.words,
+        "as_predicted": found.as_predicted,
+        "distance": found.distance if np.isfinite(found.distance) else None,
+        "disagreement": {"predicted": _estimate(found.mass), "measured": _estimate(found.measured_mass)},
+        "excess_risk": {"predicted": _estimate(found.excess), "measured": _estimate(found.measured_excess)},
+        "worst_posterior": None if found.worst_posterior is None else list(found.worst_posterior),
+        "points": found.points,
+        "draws": found.draws,
+        "method": found.method,
+    }
+
+
+def _estimate(estimate: synthetic.Estimate) -> dict[str, Any]:
+    return {"value": estimate.value, "error": estimate.error, "kind": estimate.kind}
+
+
+def _answer(
+    loss: theory.Loss,
+    entry: Any,
+    values: dict[str, str],
+    classes: int,
+    decided: synthetic.Decisions,
+    checks: Sequence[dict[str, Any]],
+    threshold: float,
+) -> dict[str, Any]:
+    """What theory says of the loss for so many classes, what was seen, and a fault where they do not go together."""
+    claim = None if entry is None else entry.claim(classes, **values)
+    status = None if claim is None else ("inconsistent" if not claim.consistent else "consistent")
+    witness, verdict, certified = None, None, None
+    if _request.prove and decided.region is not None:
+        certified = theory.failing_region(loss)
+    if _request.prove:
+        from .verification import seen_to_fail
+
+        proof = theory.prove(loss, classes=None if classes == 2 and synthetic.is_binary(loss) else classes)
+        verdict = proof.status.value
+        status = {"PROVED": "consistent", "REFUTED": "inconsistent"}.get(verdict, status)
+        witness = seen_to_fail(loss, proof.witness)
+    rows = [row for row in checks if row["classes"] == classes]
+    failing = [row["law"] for row in rows if row["fails"]]
+    region = decided.region
+    fault = None
+    if region is not None and region.spot_failures:
+        fault = f"{region.spot_failures} of {region.spots} posteriors off the grid contradict the region"
+    elif region is not None and certified is not None and (off := contradictions(region, certified)):
+        fault = f"the searched failing posteriors contradict the certified ones at eta = {off[0]:.6g}"
+    elif classes == 2 and threshold != 0.5:
+        wanted = ((min(threshold, 0.5), max(threshold, 0.5)),)
+        if region is None or not np.allclose(region.intervals, wanted, rtol=0.0, atol=2.0 * region.tolerance):
+            fault = f"the 0-1 decision must fail exactly between {threshold:g} and 1/2"
+    elif status == "consistent" and failing and not (claim is not None and claim.interior):
+        fault = f"said to be consistent, fails on {', '.join(failing)}"
+    elif status == "inconsistent" and not _could_fail(region, failing, witness, claim):
+        fault = "said to be inconsistent, but nothing here was seen to fail"
+    return {
+        "classes": classes,
+        "claim": None if claim is None else str(claim),
+        "verdict": verdict,
+        "witness_seen": witness,
+        "region": None if region is None else [list(interval) for interval in region.intervals],
+        "certified_region": None if certified is None else certified.summary(),
+        "failing_laws": failing,
+        "no_mass": [row["law"] for row in rows if not row["fails"]] if region is not None and region.intervals else [],
+        "laws": len(rows),
+        "method": decided.method,
+        "fault": fault,
+    }
+
+
+def contradictions(region: synthetic.SearchedRegion, certified: theory.FailingRegion) -> list[float]:
+    """Posteriors that theory certified as failing (consistent) and the search did not find to fail (to be right).
+
+    Tried: the middle of every certified interval and its ends moved inside by the search's tolerance.
+    """
+    found = []
+    for kind, fails in (("failing", True), ("consistent", False)):
+        for low, high in certified.intervals(kind):
+            step = 2.0 * region.tolerance + synthetic.POSTERIOR_TIE
+            inside = [float(low) + step, 0.5 * float(low + high), float(high) - step]
+            eta = np.array([e for e in inside if float(low) < e < float(high)])
+            found.extend(eta[region.holds(eta) != fails].tolist())
+    return found
+
+
+def _could_fail(region: Any, failing: Sequence[str], witness: bool | None, claim: Any) -> bool:
+    """Seen to fail: on a law, at the witness, or in a region no law has mass on; a claim about faces is not checked."""
+    if failing or witness or (region is not None and region.intervals):
+        return True
+    return claim is not None and bool(claim.interior)
+
+
+def _inequalities(loss: theory.Loss) -> list[dict[str, Any]]:
+    """The excess-risk inequality on every law of two classes, with theory's searched psi."""
+    _, _, points, count = SIZES[_request.scale]
+    psi = synthetic.tabulated_psi(loss)
+    found = []
+    for index, population in enumerate(_populations):
+        law = population.law
+        if law.classes != 2:
+            continue
+        rng = np.random.default_rng([_request.seed, index, 3])
+        grid = law.grid(points, rng)
+        result = synthetic.excess_risk_inequality(
+            loss, law, synthetic.random_classifiers(law, count, rng), grid, psi=psi
+        )
+        worst = result.worst
+        found.append(
+            {
+                "law": law.name,
+                "holds": result.holds,
+                "classifiers": len(result.rows),
+                "violations": result.violations,
+                "worst_residual": worst.residual,
+                "allowed": worst.allowed,
+                "pointwise_residual": result.pointwise_residual,
+            }
+        )
+    return found

@@ -1,0 +1,142 @@
+"""Two moons: two half circles, blurred by Gaussian noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _doors as doors
+from ._doors import FloatArray, IntArray
+from ._estimate import Estimate
+from ._grid import Grid
+from ._law import Law
+from ._rules import as_grid, middles, nodes_per_axis, product
+
+NODES = 26
+"""Gauss-Legendre nodes per piece of the arc."""
+
+DECAY = 36.0
+"""A piece of the arc ends where the integrand has fallen to exp(-DECAY) of its largest value."""
+
+POSTERIOR_ERROR = 1e-11
+"""Stated error of the posterior (absolute) and of the log-density. Against adaptive quadrature in 50 digits at 3,000
+points, noise 0.02 to 2, the largest deviation was below a tenth of this; a test repeats it on fewer points."""
+
+CHUNK = 2048
+"""Points at once: the temporary arrays stay in the cache."""
+
+REACH = 9.0
+"""Standard deviations around the arcs that the rule covers: the mass outside is below 1e-17."""
+
+
+class TwoMoons(Law):
+    """Two equally likely classes: X = c_Y +- (cos a, sin a) + noise Z, a uniform on [0, pi], Z N(0, I).
+
+    Class 0 lies about the upper half of the unit circle at the origin, class 1 about the lower half of the one at
+    (1, 1/2) (scikit-learn's `make_moons`, with random in place of equally spaced angles). With polar coordinates
+    (r, b) of x about the centre of class 0 and k = r / noise^2,
+
+        p(x given 0) = exp(-(r - 1)^2 / (2 noise^2)) / (2 pi noise^2) (1/pi) int_0^pi exp(k (cos(a - b) - 1)) da,
+
+    and p(x given 1) is the same at (1, 1/2) - x. The integral is cut into two pieces on each of which the integrand
+    falls, each by Gauss-Legendre; the error of the posterior is `POSTERIOR_ERROR`.
+    """
+
+    def __init__(self, noise: float = 0.3, name: str = "two-moons") -> None:
+        self.name = name
+        self.noise = doors.real("noise", noise, 0.0, math.inf)
+        self._risk: Estimate | None = None
+
+    def __repr__(self) -> str:
+        return f"TwoMoons({self.name!r}, noise={self.noise:g})"
+
+    @property
+    def classes(self) -> int:
+        return 2
+
+    @property
+    def dimension(self) -> int:
+        return 2
+
+    @property
+    def extent(self) -> FloatArray:
+        reach = 4.0 * self.noise
+        return np.array([[-1.0 - reach, 2.0 + reach], [-0.5 - reach, 1.0 + reach]])
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
+        count = doors.whole("n", n, 1)
+        draw = doors.generator("rng", rng, "a sample is drawn from it")
+        y = (draw.random(count) < 0.5).astype(np.int64)
+        angle = draw.uniform(0.0, math.pi, count)
+        arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        x = np.where(y[:, None] == 1, np.array([1.0, 0.5]) - arc, arc)
+        x += self.noise * draw.standard_normal((count, 2))
+        return x, y
+
+    def _log_classes(self, points: npt.ArrayLike) -> FloatArray:
+        """log p(x given k): (n, 2)."""
+        x = doors.points("X", points, 2)
+        out = np.empty((x.shape[0], 2))
+        for start in range(0, x.shape[0], CHUNK):
+            part = x[start : start + CHUNK]
+            out[start : start + CHUNK, 0] = _log_arc(part, self.noise)
+            out[start : start + CHUNK, 1] = _log_arc(np.array([1.0, 0.5]) - part, self.noise)
+        return out
+
+    def posterior(self, points: npt.ArrayLike) -> FloatArray:
+        logs = self._log_classes(points)
+        logs -= logs.max(axis=1, keepdims=True)
+        np.exp(logs, out=logs)
+        logs /= logs.sum(axis=1, keepdims=True)
+        return logs
+
+    def density(self, points: npt.ArrayLike) -> FloatArray:
+        return np.asarray(0.5 * np.exp(np.logaddexp.reduce(self._log_classes(points), axis=1)))
+
+    def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
+        if self._risk is None:
+            self._risk = self.grid_bayes_risk()
+        return self._risk
+
+    def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
+        """Midpoints of equal cells of a box, weighted by the density: for smooth values as good as the trapezoidal
+        rule on a periodic function, the density being negligible on the border."""
+        side = nodes_per_axis(doors.whole("size", size, 1), 2)
+        far = REACH * self.noise
+        axes = [middles(side, -1.0 - far, 2.0 + far), middles(side, -0.5 - far, 1.0 + far)]
+        points, _, part = product(axes, [np.ones(side)] * 2)
+        density = self.density(points)
+        return as_grid((points, density / density.sum(), part), f"quadrature: {side}^2 midpoints of a box")
+
+
+def _log_arc(x: FloatArray, noise: float) -> FloatArray:
+    """log density at x (n, 2) of a uniform point of the upper half of the unit circle plus noise Z."""
+    r = np.hypot(x[:, 0], x[:, 1])
+    beta = np.arctan2(x[:, 1], x[:, 0])
+    k = r / noise**2
+    # a - beta runs over [-beta, pi - beta]: folded by symmetry into two pieces of [0, pi] with falling integrand.
+    inside, size = beta >= 0.0, np.abs(beta)
+    first = np.where(inside, 0.0, size), np.where(inside, size, math.pi)
+    second = np.where(inside, 0.0, math.pi - size), np.where(inside, math.pi - size, math.pi)
+    near = np.cos(np.minimum(first[0], second[0]))
+    total = sum(_piece(k, start, end) * np.exp(k * (np.cos(start) - near)) for start, end in (first, second))
+    level = k * (near - 1.0) - 0.5 * ((r - 1.0) / noise) ** 2
+    return np.asarray(level + np.log(total) - math.log(2.0 * math.pi**2 * noise**2))
+
+
+def _piece(k: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
+    """integral over [start, end] of exp(k (cos u - cos start)) du, 0 <= start <= end <= pi: (n,)."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    peak = np.cos(start)
+    with np.errstate(divide="ignore"):
+        cut = np.arccos(np.maximum(peak - DECAY / k, -1.0))
+    half = 0.5 * np.maximum(np.minimum(end, cut) - start, 0.0)
+    u = (nodes + 1.0) * half[:, None]
+    u += start[:, None]
+    np.cos(u, out=u)
+    u -= peak[:, None]
+    u *= k[:, None]
+    np.exp(u, out=u)
+    return np.asarray(half * (u @ weights))

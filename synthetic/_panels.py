@@ -1,0 +1,68 @@
+"""Quadrature on the line by panels that are halved where the integrand has kinks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._doors import FloatArray
+
+NODES = 16
+"""Gauss-Legendre nodes per panel."""
+
+PANEL_TARGET = 4e-15
+"""A panel is done when its rule and the rule on its two halves differ by less (absolute, in probability): a few tens
+of times the rounding of the sums involved, so that a hundred panels stay near 1e-13."""
+
+DEPTH = 40
+"""A panel is halved at most this often; what is then left is in the reported error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integral:
+    """The sum over all panels, the sum of their last differences (an estimate of the error), and the nodes used."""
+
+    value: float
+    error: float
+    nodes: int
+
+
+def integrate(values: Callable[[FloatArray], FloatArray], edges: FloatArray, rows: int = 1 << 17) -> Integral:
+    """integral of `values` (m,) -> (m,) from edges[0] to edges[-1], at most `rows` nodes per call.
+
+    Every panel between neighbouring edges is halved until its Gauss-Legendre rule agrees with that of its halves.
+
+    >>> round(integrate(lambda t: abs(t - 0.3), np.array([0.0, 1.0])).value, 12)
+    0.29
+    """
+    x, w = np.polynomial.legendre.leggauss(NODES)
+
+    def rule(starts: FloatArray, widths: FloatArray) -> FloatArray:
+        t = (starts[:, None] + widths[:, None] * (x + 1.0) / 2.0).ravel()
+        found = np.concatenate([values(part) for part in np.array_split(t, 1 + t.shape[0] // rows)])
+        return np.asarray(widths / 2.0 * (found.reshape(-1, NODES) @ w))
+
+    starts, widths = edges[:-1], np.diff(edges)
+    whole = rule(starts, widths)
+    done: list[float] = []
+    left_over: list[float] = []
+    nodes = whole.shape[0] * NODES
+    for depth in range(DEPTH):
+        widths = np.repeat(widths / 2.0, 2)
+        starts = np.repeat(starts, 2)
+        starts[1::2] += widths[1::2]
+        halves = rule(starts, widths)
+        nodes += halves.shape[0] * NODES
+        both = halves[::2] + halves[1::2]
+        difference = np.abs(both - whole)
+        settled = difference <= PANEL_TARGET if depth < DEPTH - 1 else np.ones_like(difference, dtype=bool)
+        done.extend(both[settled].tolist())
+        left_over.extend(difference[settled].tolist())
+        again = np.repeat(~settled, 2)
+        starts, widths, whole = starts[again], widths[again], halves[again]
+        if not again.any():
+            break
+    return Integral(math.fsum(done), math.fsum(left_over), nodes)

@@ -1,0 +1,193 @@
+"""Population checks: where the pointwise minimiser of a loss is not the Bayes rule, predicted and measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.losses import Loss
+
+from . import _doors as doors
+from ._band import Band, add_bands
+from ._decisions import Decisions
+from ._doors import BoolArray, FloatArray, IntArray
+from ._estimate import Estimate, sample_mean
+from ._grid import Grid
+from ._law import Law
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """A law with what every loss needs of it: weighted points, and independent labelled draws, with posteriors."""
+
+    law: Law
+    grid: Grid
+    grid_posterior: FloatArray
+    points: FloatArray
+    labels: IntArray
+    posterior: FloatArray
+
+    @property
+    def cells(self) -> bool:
+        """Whether the law is constant on finitely many cells, so that sums over its grid are exact."""
+        return self.grid.kind == "cells"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One loss on one law. Ties count as errors, resolved for the worst.
+
+    `mass` and `excess` are the prediction: the probability of the failing posteriors and the excess 0-1 risk there, in
+    closed form, as an exact sum or by quadrature. `measured_mass` and `measured_excess` come from independent draws
+    (X, Y) of the law: how often the minimiser is wrong, and how many more drawn labels it misses than the Bayes rule.
+    `distance` is the larger of the two distances in units of what the errors allow; above 1 they disagree.
+    `fails` says whether the loss fails on a set of positive mass. `worst_posterior` where most is lost.
+    """
+
+    loss: str
+    law: str
+    classes: int
+    fails: bool
+    mass: Estimate
+    excess: Estimate
+    measured_mass: Estimate
+    measured_excess: Estimate
+    distance: float
+    worst_posterior: tuple[float, ...] | None
+    points: int
+    draws: int
+    method: str
+
+    @property
+    def as_predicted(self) -> bool:
+        """Prediction and measurement agree within five computed standard errors plus the prediction's own error."""
+        return self.distance <= 1.0
+
+    @property
+    def words(self) -> str:
+        """One line for a table."""
+        if self.fails:
+            return f"fails on {self.mass.value:.4g}, excess {self.excess.value:.4g}"
+        return "agrees with the Bayes rule"
+
+
+POINTS = 90_000
+"""Points of the rule behind a prediction: the failing set of a near-tie is a thin band that a coarse rule misses."""
+
+
+def populate(law: Law, draws: int, rng: np.random.Generator, size: int = POINTS) -> Population:
+    """`size` points of the law's own rule (a sample where it has none) and `draws` labelled draws from `rng`."""
+    count = doors.whole("draws", draws, 2)
+    source = doors.generator("rng", rng, "labels are drawn from it")
+    grid = law.grid(doors.whole("size", size, 1), source)
+    x, y = law.sample(count, source)
+    return Population(law, grid, law.posterior(grid.points), x, y, law.posterior(x))
+
+
+def check(loss: Loss, population: Population, decisions: Decisions, limit: int = 64) -> Check:
+    """Compare the minimiser of `loss` with the Bayes rule of a law, predicted and measured.
+
+    `limit` is how many points and draws of a law that is not constant on cells are used where every posterior costs a
+    search (several classes, a loss that is not piecewise linear).
+    """
+    law = population.law
+    if decisions.classes != law.classes or decisions.loss is not loss:
+        raise ValueError(
+            f"decisions are for {decisions.loss.name!r} with {decisions.classes} classes, not for this law"
+        )
+    searched = not decisions.fast and not population.cells
+    grid, posterior = _thinned(population, limit) if searched else (population.grid, population.grid_posterior)
+    wrong = decisions.wrong(posterior)
+    band = _closed(law, decisions) or _summed(grid, posterior, wrong)
+    draws = min(limit, population.labels.shape[0]) if searched else population.labels.shape[0]
+    drawn, labels = population.posterior[:draws], population.labels[:draws]
+    if population.cells and not decisions.fast:
+        rows, back = np.unique(drawn, axis=0, return_inverse=True)
+        chosen = decisions.wrong(rows)[back.reshape(-1)]
+    else:
+        chosen = decisions.wrong(drawn)
+    mass, excess = _measured(drawn, labels, chosen, band)
+    either = float(decisions.open_at(drawn).mean())
+    slack = either + _unseen(population, decisions)
+    distance = max(
+        _distance(measured, predicted, slack) for measured, predicted in ((mass, band.mass), (excess, band.excess))
+    )
+    lost = np.where(wrong, posterior.max(axis=1, keepdims=True) - posterior, 0.0).max(axis=1)
+    worst = tuple(float(q) for q in posterior[int(lost.argmax())]) if wrong.any() else None
+    return Check(
+        loss=loss.name,
+        law=law.name,
+        classes=law.classes,
+        fails=band.mass.value > 0.0,
+        mass=band.mass,
+        excess=band.excess,
+        measured_mass=mass,
+        measured_excess=excess,
+        distance=distance,
+        worst_posterior=worst,
+        points=grid.size,
+        draws=draws,
+        method=f"{decisions.method}; {band.mass.method}",
+    )
+
+
+def _thinned(population: Population, limit: int) -> tuple[Grid, FloatArray]:
+    """A rule of the law with about `limit` points, or the first points of its sample."""
+    if population.grid.size <= limit:
+        return population.grid, population.grid_posterior
+    if population.grid.kind == "sample":
+        grid = population.grid
+        part = Grid(
+            grid.points[:limit], np.full(limit, 1.0 / limit), "sample", grid.part[:limit], f"Monte Carlo, n = {limit}"
+        )
+        return part, population.grid_posterior[:limit]
+    grid = population.law.grid(limit)
+    return grid, population.law.posterior(grid.points)
+
+
+def _closed(law: Law, decisions: Decisions) -> Band | None:
+    """The band of the failing region in closed form, where region and law have one."""
+    if decisions.region is None:
+        return None
+    parts = [law.closed_band(low, high) for low, high in decisions.region.intervals]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or not parts:
+        return None
+    return add_bands(known, known[0].mass.method)
+
+
+def _summed(grid: Grid, posterior: FloatArray, wrong: BoolArray) -> Band:
+    lost = np.where(wrong, posterior.max(axis=1, keepdims=True) - posterior, 0.0).max(axis=1)
+    return Band(grid.expect(np.asarray(wrong.any(axis=1), dtype=np.float64)), grid.expect(lost))
+
+
+def _measured(posterior: FloatArray, labels: IntArray, wrong: BoolArray, band: Band) -> tuple[Estimate, Estimate]:
+    """Failing share of the draws, and labels missed beyond the Bayes rule; errors never below what `band` promises."""
+    n = labels.shape[0]
+    failing = np.asarray(wrong.any(axis=1))
+    chosen = np.where(wrong, posterior, np.inf).argmin(axis=1)
+    best = posterior.argmax(axis=1)
+    more = np.asarray(np.where(failing, np.asarray(labels == best, dtype=np.float64) - (labels == chosen), 0.0))
+    promised = math.sqrt(max(band.mass.value * (1.0 - band.mass.value), 0.0) / n)
+    share = sample_mean(np.asarray(failing, dtype=np.float64), f"{n} draws")
+    missed = sample_mean(more, f"labels of {n} draws")
+    spread = math.sqrt(max(band.mass.value, 0.0) / n)  # |more| <= 1 on failing draws: rare ones hide in the sample's
+    return (
+        Estimate(share.value, max(share.error, promised), share.kind, share.method),
+        Estimate(missed.value, max(missed.error, spread), missed.kind, missed.method),
+    )
+
+
+def _unseen(population: Population, decisions: Decisions) -> float:
+    """What a rule may miss of a failing set whose ends fall between its points: nothing for cells."""
+    return 0.0 if population.cells or decisions.region is None else decisions.region.tolerance
+
+
+def _distance(measured: Estimate, predicted: Estimate, slack: float) -> float:
+    apart = max(abs(measured.value - predicted.value) - slack, 0.0)
+    if apart == 0.0:
+        return 0.0
+    allowed = measured.allowance + predicted.allowance
+    return apart / allowed if allowed > 0.0 else math.inf

@@ -1,0 +1,161 @@
+"""Search for certified counterexamples on the cone of sorted scores, and for risks without a lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import permutations, product
+from typing import Any
+
+import numpy as np
+
+from theory.checker.binary_rules import limit_at
+from theory.checker.cone import Cone
+from theory.checker.cone_cells import Cell, Posterior
+from theory.checker.cone_proofs import TreeRefused, not_below, wrong_risk
+from theory.expression.calculus import differentiate
+from theory.expression.expand import expand
+from theory.expression.interval import NEG_INF, End, Interval, Undefined
+from theory.expression.nodes import Const, Expr, Var
+from theory.expression.rewrite import simplify
+from theory.losses import Loss
+from theory.risk import multiclass_minimiser
+
+from .branching import Floats, NotClosed, Spans, grow, holds, sample_scores, steepest, widest
+from .budget import Budget, OutOfBudget
+
+_ZERO = Fraction(0)
+_TRIES = 12
+_FAR = 30.0
+"""Scores of a float search (|f| <= 40) beyond which it is taken to run to infinity."""
+LEADS = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20), Fraction(1, 100), Fraction(1, 1000))
+
+
+def suspicious_posteriors(loss: Loss, classes: int) -> Iterator[tuple[Posterior, Floats]]:
+    """Posteriors with class 0 likeliest at which floats see no gap for class 1 on top, with the wrong scores found.
+
+    Near-ties far below any stated margin and faces of the simplex are among those tried.
+    """
+    trials = list(_trials(classes))
+    p = np.array([[float(x) for x in each] for each in trials])
+    _, best = multiclass_minimiser(loss, p, starts=6)
+    wrong, value = multiclass_minimiser(loss, p, starts=6, top=1)
+    gap = (value - best) / np.maximum(1.0, np.abs(best))
+    face = np.array([min(each) == 0 for each in trials])
+    for i in np.lexsort((gap, face)):
+        if gap[i] <= 1e-9:
+            yield trials[i], wrong[i]
+
+
+def _trials(classes: int) -> Iterator[Posterior]:
+    """Posteriors p_0 > p_1, ..., spread from clear to nearly tied, inside and on faces."""
+    for size in range(2, classes + 1):
+        for lead in LEADS:
+            for tilt in (_ZERO, Fraction(1, 9), Fraction(1, 3), Fraction(29, 30))[: 4 if size > 2 else 1]:
+                weights = [(1 - tilt) ** max(k - 1, 0) for k in range(size)]
+                weights[0] = weights[1] * (1 + lead)
+                total = sum(weights)
+                yield tuple(w / total for w in weights) + (_ZERO,) * (classes - size)
+
+
+def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | None:
+    """A posterior, wrong scores and trees for a certified counterexample; None when none was certified."""
+    tried = 0
+    for p, found in suspicious_posteriors(loss, cone.classes):
+        for wrong in _wrong_scores(cone, loss, p, found):
+            tried += 1
+            if tried > _TRIES:
+                return None
+            try:
+                risk = wrong_risk(cone, p, wrong, Fraction)
+                orders = permutations(range(1, cone.classes))
+                trees = [_grow_refutation(cone, loss, p, order, risk, budget) for order in orders]
+            except (NotClosed, Undefined, TreeRefused):
+                continue
+            except OutOfBudget:
+                return None
+            return {"p": [str(x) for x in p], "wrong": wrong, "trees": trees}
+    return None
+
+
+def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: Floats) -> Iterator[dict[str, list[str]]]:
+    """Rational score vectors near a float one with class 1 on top, the best first; or directions to infinity."""
+    if "a" not in cone.names and cone.domain == "all":
+        found = found - found[1]
+    if cone.bound is not None or np.abs(found).max() < _FAR:
+        near = [scores for scores in _rounded(cone, found) if scores[1] == max(scores)]
+        values = [loss.values([float(x) for x in scores]) for scores in near]
+        risks = [round(float(np.dot([float(x) for x in p], value)), 7) for value in values]
+        for k in sorted(range(len(near)), key=lambda k: (risks[k], k)):
+            yield {"scores": [str(score) for score in near[k]]}
+        return
+    for steps in product((1, 0, -1, -2), repeat=cone.classes):
+        if steps[1] == max(steps) > 0 and steps[0] > 0 and (cone.domain != "sum-zero" or sum(steps) == 0):
+            yield {"direction": [str(step) for step in steps]}
+
+
+def _rounded(cone: Cone, found: Floats) -> Iterator[Posterior]:
+    """Score vectors of the domain near a float one, short ones first."""
+    for size in (1, 8, 4096):
+        scores = [Fraction(float(score)).limit_denominator(size) for score in found]
+        if cone.domain in ("sum-zero", "ball"):
+            others = [k for k in range(cone.classes) if scores[k] != max(scores)] or [cone.classes - 1]
+            scores[others[-1]] -= sum(scores)
+        if cone.domain == "bounded":
+            assert cone.bound is not None
+            scores = [min(max(score, -cone.bound), cone.bound) for score in scores]
+        if cone.contains(tuple(scores)):
+            yield tuple(scores)
+
+
+def _grow_refutation(
+    cone: Cone, loss: Loss, p: Posterior, order: tuple[int, ...], risk: Interval, budget: Budget
+) -> list[Any]:
+    ranked = (p[0], *(p[k] for k in order))
+    weights = np.array([float(x) for x in ranked])
+
+    def rule(spans: Spans, _: Cell) -> list[Any] | None:
+        if cone.bound is not None and holds(lambda: cone.outside(spans)):
+            return ["o"]
+        if holds(lambda: cone.retracts(spans, ranked)):
+            return ["r"]
+        return ["v"] if holds(lambda: not_below(cone, ranked, spans, risk)) else None
+
+    def choose(spans: Spans, cell: Cell) -> int:
+        if spans[0][0] == 0:
+            return widest(spans, cell)
+        with np.errstate(all="ignore"):
+            return steepest(spans, loss.values(sample_scores(cone, spans)) @ weights)
+
+    return grow(cone, 1, (), rule, choose, budget)
+
+
+def unbounded_direction(cone: Cone, loss: Loss) -> tuple[int, ...] | None:
+    """A direction along which the loss of class 0 certainly falls below every number; None where none was seen.
+
+    The conditional risk is unbounded below then where class 0 is certain.
+    """
+    if cone.bound is not None:
+        return None
+    steps = [s for s in product((0, 1, -1, 2, -2), repeat=cone.classes) if any(s)]
+    steps = [s for s in steps if cone.domain != "sum-zero" or sum(s) == 0]
+    with np.errstate(all="ignore"):
+        near, far, farther = (loss.values(t * np.array(steps, dtype=np.float64))[:, 0] for t in (10.0, 30.0, 90.0))
+        falling = np.nonzero((far < near - 1) & (farther < far - 1))[0]
+    for i in falling:
+        points = [simplify(Const(Fraction(step)) * Var("t")) for step in steps[i]]
+        along = simplify(expand(cone.tree, 0, points))
+        if any(holds(lambda tree=tree, to=to: _falls(tree, to)) for tree, to in _signs_of_falling(along)):  # type: ignore[misc]
+            return steps[i]
+    return None
+
+
+def _signs_of_falling(along: Expr) -> list[tuple[Expr, End]]:
+    """Trees in t and what their limits must reach: the loss itself, and its slope."""
+    return [(along, NEG_INF), (differentiate(along, "t"), 0)]
+
+
+def _falls(tree: Expr, to: End) -> bool:
+    """Whether a loss tends to -inf, or its slope to a negative limit."""
+    limit = limit_at(tree, "t", float("inf")).hi
+    return bool(limit == to if to == NEG_INF else limit < to)
