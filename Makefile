@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint wheel-test clean
+.PHONY: install demo test lint bench wheel-test clean
 
 install: $(STAMP)
 
@@ -30,6 +30,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+
+# Every benchmark, each in its own process; the numbers go to docs/results/benchmarks.json.
+bench: install
+	$(BIN)/python -m benchmarks
 
 # Builds the wheel, installs it into a fresh environment and runs a copy of the tests in an empty folder.
 wheel-test: install

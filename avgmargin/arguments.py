@@ -211,8 +211,10 @@ def _curves(parser: Parser) -> None:
 
 
 def _train(parser: Parser) -> None:
+    parser.add_argument("preset", nargs="?", metavar="PRESET", help="a run of the paper, as mnist-mlp-reg (see --list)")
+    parser.add_argument("--list", action="store_true", dest="show", help="only list the presets, with their numbers")
     for name, kind, default, text in (
-        ("model", str, "linear", "linear or mlp"),
+        ("model", str, "linear", "linear, mlp, mnist-cnn or cifar-cnn"),
         ("loss", str, "average-margin", "ce, average-margin or average-margin-released"),
         ("mu", float, 0.1, "weight of the truncated hinge"),
         ("tau", float, 5.0, "its truncation, in units of score"),
@@ -221,10 +223,14 @@ def _train(parser: Parser) -> None:
         ("epochs", int, 20, "passes over the training images"),
         ("batch-size", int, 128, "images per step"),
         ("hidden", int, 1024, "hidden units of the mlp"),
+        ("momentum", float, 0.9, "Nesterov momentum"),
+        ("weight-decay", float, 0.0, "weight decay"),
+        ("optimiser", str, "direct", "direct, or dca: the gradient of mu H_0 taken once an epoch"),
+        ("beta-as", str, "formula", "formula, or released: the penalty counted again at a layer's bias"),
+        ("kernels", str, "reshaped", "convolutions in that penalty: reshaped (as published) or true"),
     ):
-        parser.value(
-            f"--{name}", type=kind, default=default, metavar=name.upper(), help=f"{text} (default %(default)s)"
-        )
+        parser.value(f"--{name}", type=kind, metavar=name.upper(), help=f"{text} (default {default}, or the preset's)")
+    parser.value("--penalty", metavar="paper|released", help="which average-margin penalty; sets --loss")
     _seed(parser)
     _data(parser)
     parser.value(
@@ -235,6 +241,13 @@ def _train(parser: Parser) -> None:
         help="training digits per class of the 5,000 (default %(default)s)",
     )
     parser.value("--out", metavar="DIR", help="run folder (default runs/train/<model>-<loss>-<hash>)")
+    _json(parser)
+
+
+def _data_command(parser: Parser) -> None:
+    parser.add_argument("action", metavar="list|verify|path", help="what to do")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="with verify: the folder of a data set")
+    parser.value("--dataset", metavar="D", help="with verify: mnist, fashion-mnist or cifar10 (default: best match)")
     _json(parser)
 
 
@@ -263,6 +276,7 @@ COMMANDS = (
     Command("frontier", "minimum against average margin of linear classifiers, exactly", _frontier),
     Command("curves", "learning curves: excess risk of empirical minimisers against the sample size", _curves),
     Command("train", "train one model on digits and measure its margins", _train),
+    Command("data", "data sets: what is known of them, and the check sums of a folder", _data_command),
     Command("report", "write report.html of a run again, from its report.json", _report),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}

@@ -380,40 +380,25 @@ def curves(asked: Namespace) -> ExitCode:
 
 
 def train(asked: Namespace) -> ExitCode:
-    """One training run."""
+    """One training run, or the list of presets."""
     import dataclasses
 
     from theory.storage import sha256_of_bytes
 
+    from . import presets
+    from .experiments import run_training
     from .files import check_can_make, dump_json, slug
 
-    if asked.data_dir is not None:
-        name = slug(Path(asked.data_dir).absolute().name)
-    else:
-        name = "mnist5k"
-    from .experiments import DataSource, run_training
-
-    source = DataSource(asked.data_dir, name, asked.seed, asked.per_class)
-    config = {
-        "name": f"{asked.model}-{asked.loss}",
-        "dataset": name,
-        "model": asked.model,
-        "loss": asked.loss,
-        "mu": asked.mu,
-        "tau": asked.tau,
-        "beta": asked.beta,
-        "lr": asked.lr,
-        "epochs": asked.epochs,
-        "batch_size": asked.batch_size,
-        "hidden": asked.hidden,
-        "seed": asked.seed,
-    }
+    if asked.show:
+        presets.show_list(as_json=asked.json)
+        return ExitCode.DONE
+    config, source = presets.settings(asked, lambda words: print(words, file=sys.stderr))
     key = sha256_of_bytes(dump_json([config, dataclasses.asdict(source)]))[:8]
     folder = Path(asked.out or f"runs/train/{slug(config['name'])}-{key}")
     check_can_make(folder)
 
     def tell(epoch: int, words: str) -> None:
-        print(f"epoch {epoch}/{asked.epochs}: {words}", file=sys.stderr)
+        print(f"epoch {epoch}/{config['epochs']}: {words}", file=sys.stderr)
 
     found = run_training(config, source, folder, tell)
     found["folder"] = str(folder)
@@ -472,6 +457,13 @@ def verdict_counts(row: dict[str, int]) -> str:
     return f"{row['proved']} proved, {row['refuted']} refuted, {row['undecided']} undecided"
 
 
+def data(asked: Namespace) -> ExitCode:
+    """The data sets, or the check sums of a folder."""
+    from .datasets import run
+
+    return run(asked)
+
+
 def report(asked: Namespace) -> ExitCode:
     """Write the page of a run again."""
     from jinja2 import TemplateError
@@ -505,5 +497,6 @@ RUN: dict[str, Callable[[Namespace], ExitCode]] = {
     "curves": curves,
     "train": train,
     "reproduce": reproduce,
+    "data": data,
     "report": report,
 }

@@ -28,6 +28,8 @@ class DataSource:
 
 def load(source: DataSource) -> deep.Dataset:
     """The data set; ValueError in one line for anything wrong with its files."""
+    if source.folder is not None and source.name == "cifar10":
+        return deep.load_cifar10(source.folder, name=source.name)
     if source.folder is not None:
         return deep.load_mnist(source.folder, name=source.name)
     return deep.load_mnist5k(source.seed, train_per_class=source.per_class)

@@ -81,7 +81,7 @@ def _run(todo: list[tuple[int, Job]], root: Path, workers: int, progress: Progre
     messages, stop = context.Queue(), context.Event()
     (root / "parts").mkdir(exist_ok=True)
     with (
-        _one_thread_each(),
+        one_thread_each(),
         ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(messages, stop)) as pool,
     ):
         # the long trainings before the short laws, so that the workers end together; the order changes no number
@@ -134,7 +134,7 @@ def _work(index: int, job: Job, root: Path) -> Record:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Workers that are started here use one thread each, unless the user's environment says otherwise."""
     added = [name for name in THREAD_VARIABLES if name not in os.environ]
     os.environ.update(dict.fromkeys(added, "1"))

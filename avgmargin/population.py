@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import synthetic
 import theory
 
 from .errors import UserError
+from .pool import one_thread_each
 from .resolve import LossRequest, label, read_calls, read_law, read_parameters, resolve
 
 LawRequest = tuple[str, dict[str, float | list[float]]]
@@ -89,36 +91,47 @@ def describe_laws(request: Request) -> list[dict[str, Any]]:
 def run(request: Request, jobs: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Every check, as plain JSON values. The same request gives the same numbers, whatever `jobs`."""
     tell(f"{len(request.laws)} laws")
-    laws = describe_laws(request)
     workers = jobs or (1 if len(request.losses) <= FEW else min(2, os.cpu_count() or 1))
     records = []
-    for done, record in enumerate(_records(request, workers), start=1):
-        tell(f"{done}/{len(request.losses)} {record['loss']}")
-        records.append(record)
+    with _records(request, workers) as found:
+        laws = describe_laws(request)
+        for done, record in enumerate(found, start=1):
+            tell(f"{done}/{len(request.losses)} {record['loss']}")
+            records.append(record)
     broken = [law["law"] for law in laws if not law["labels_hold"]]
     faults = [f"{record['loss']}: {fault}" for record in records for fault in record["faults"]]
     faults += [f"law {name}: drawn labels disagree with the posterior" for name in broken]
     return {"scale": request.scale, "seed": request.seed, "laws": laws, "losses": records, "faults": faults}
 
 
-def _records(request: Request, workers: int) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _records(request: Request, workers: int) -> Iterator[Iterator[dict[str, Any]]]:
+    """The records of all losses in order, as they become ready; with workers they are under way from the start."""
     order = range(len(request.losses))
     if workers == 1:
         _prepare(request)
-        yield from map(_one, order)
+        yield map(_one, order)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(request,)) as pool:
-        yield from pool.map(_one, order)
+    with (
+        one_thread_each(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(request,)) as pool,
+    ):
+        try:
+            yield pool.map(_one, order)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 _request: Request
 _populations: list[synthetic.Population]
+_trials: dict[int, tuple[synthetic.Grid, list[synthetic.Classifier]]]
 
 
 def _prepare(request: Request) -> None:
-    global _request, _populations
-    draws, points, _, _ = SIZES[request.scale]
+    global _request, _populations, _trials
+    draws, points, few, count = SIZES[request.scale]
     _request = request
     _populations = [
         synthetic.populate(
@@ -126,6 +139,18 @@ def _prepare(request: Request) -> None:
         )
         for index, (name, values) in enumerate(request.laws)
     ]
+    _trials = {}
+    for index, population in enumerate(_populations):
+        if population.law.classes == 2:
+            rng = np.random.default_rng([request.seed, index, 3])
+            grid = population.law.grid(few, rng)
+            drawn = synthetic.random_classifiers(population.law, count, rng)
+            _trials[index] = grid, [_remembered(classifier(grid.points)) for classifier in drawn]
+
+
+def _remembered(scores: Any) -> synthetic.Classifier:
+    """A classifier known on the points of its grid: every loss is tried on the same scores."""
+    return lambda points: scores
 
 
 def _one(index: int) -> dict[str, Any]:
@@ -138,6 +163,8 @@ def _one(index: int) -> dict[str, Any]:
     forms = {p.law.classes for p in _populations if _has_form(loss, entry, p.law.classes)}
     rng = np.random.default_rng([_request.seed, index, 2])
     decided = {c: synthetic.decisions(loss, c, rng) for c in sorted(forms)}
+    for c, each in decided.items():
+        each.prepare([p.searched(synthetic.LIMIT) for p in _populations if p.law.classes == c])
     checks = [_row(synthetic.check(loss, p, decided[p.law.classes])) for p in _populations if p.law.classes in forms]
     answers = [_answer(loss, entry, values, c, decided[c], checks, threshold) for c in sorted(forms)]
     inequality = _inequalities(loss) if 2 in forms and synthetic.is_binary(loss) else []
@@ -266,18 +293,14 @@ def _could_fail(region: Any, failing: Sequence[str], witness: bool | None, claim
 
 def _inequalities(loss: theory.Loss) -> list[dict[str, Any]]:
     """The excess-risk inequality on every law of two classes, with theory's searched psi."""
-    _, _, points, count = SIZES[_request.scale]
     psi = synthetic.tabulated_psi(loss)
     found = []
     for index, population in enumerate(_populations):
         law = population.law
-        if law.classes != 2:
+        if index not in _trials:
             continue
-        rng = np.random.default_rng([_request.seed, index, 3])
-        grid = law.grid(points, rng)
-        result = synthetic.excess_risk_inequality(
-            loss, law, synthetic.random_classifiers(law, count, rng), grid, psi=psi
-        )
+        grid, classifiers = _trials[index]
+        result = synthetic.excess_risk_inequality(loss, law, classifiers, grid, psi=psi)
         worst = result.worst
         found.append(
             {

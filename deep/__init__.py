@@ -1,6 +1,7 @@
 """Torch: loss modules, models, data, training and measured margins.  Importing this package imports torch."""
 
 from ._folder import RunFolderError as RunFolderError
+from .cifar import load_cifar10 as load_cifar10
 from .config import TrainConfig as TrainConfig
 from .data import DataError as DataError
 from .data import Dataset as Dataset
@@ -9,12 +10,20 @@ from .data import load_mnist5k as load_mnist5k
 from .data import read_idx as read_idx
 from .losses import AverageMarginLoss as AverageMarginLoss
 from .losses import ExpressionLoss as ExpressionLoss
-from .losses import orthogonality_penalty as orthogonality_penalty
 from .measure import margins as margins
 from .models import MLP as MLP
+from .models import ConvNet as ConvNet
 from .models import LinearClassifier as LinearClassifier
 from .models import build_model as build_model
+from .orthogonality import orthogonality_penalty as orthogonality_penalty
+from .presets import PRESETS as PRESETS
+from .presets import preset as preset
+from .published import CheckpointError as CheckpointError
+from .published import load_published as load_published
 from .search import search as search
+from .sums import KNOWN_SUMS as KNOWN_SUMS
+from .sums import FileSum as FileSum
+from .sums import verify_folder as verify_folder
 from .training import TrainResult as TrainResult
 from .training import load_model as load_model
 from .training import load_run as load_run

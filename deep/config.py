@@ -14,10 +14,13 @@ from torch import nn
 
 from .losses import AverageMarginLoss, check_weights
 from .models import check_model_name
+from .orthogonality import KERNELS
 
-__all__ = ["LOSSES", "TrainConfig"]
+__all__ = ["BETA_AS", "LOSSES", "OPTIMISERS", "TrainConfig"]
 
 LOSSES = ("ce", "average-margin", "average-margin-released")
+OPTIMISERS = ("direct", "dca")
+BETA_AS = ("formula", "released")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -27,13 +30,18 @@ class TrainConfig:
     """Everything that decides a run, apart from the data themselves, which it names.
 
     name, dataset : labels of letters, digits, dots and dashes; ``dataset`` must be the name of the data set given.
-    model, hidden : ``linear`` or ``mlp`` with that many hidden units (see ``deep.models``).
+    model, hidden : one of ``deep.models.MODELS``; ``mlp`` has that many hidden units, the others do not read it.
     loss, mu, tau : ``ce``, which reads neither number, ``average-margin`` (the paper's) or ``average-margin-released``.
     beta          : weight of sum_l ||W_l W_l^T - I||_F^2, added to the objective when it is not 0.
     lr, momentum, weight_decay : stochastic gradient descent, with Nesterov's momentum unless that is 0.
     batch_size, epochs, seed, threads, dtype : as they say; ``seed`` decides initial weights and the order of images.
 
-    The penalty is minimised by its plain subgradient, as in the released code, not by the paper's DCA steps.
+    optimiser     : ``direct``, the plain subgradient of the loss, as in the released code; or ``dca``, the paper's: the
+                    gradient of H over the whole training set, taken at the start of each epoch, is subtracted from the
+                    gradient of G at each of its steps (``deep.dca``).
+    beta_as       : ``formula``, or ``released``: a layer's term once more for its bias, so that beta counts twice.
+    kernels       : ``reshaped`` or ``true``, how convolutions enter that term (``deep.orthogonality``).
+
     Raises ``ValueError`` for any value outside its range.
     """
 
@@ -53,6 +61,9 @@ class TrainConfig:
     seed: int = 0
     threads: int = 1
     dtype: str = "float32"
+    optimiser: str = "direct"
+    beta_as: str = "formula"
+    kernels: str = "reshaped"
 
     def __post_init__(self) -> None:
         for name in ("name", "dataset"):
@@ -68,6 +79,11 @@ class TrainConfig:
         check_weights(self.mu, self.tau)
         _one_of("loss", self.loss, LOSSES)
         _one_of("dtype", self.dtype, tuple(_DTYPES))
+        _one_of("optimiser", self.optimiser, OPTIMISERS)
+        _one_of("beta_as", self.beta_as, BETA_AS)
+        _one_of("kernels", self.kernels, KERNELS)
+        if self.optimiser == "dca" and self.loss == "ce":
+            raise ValueError("optimiser='dca' must go with a loss that has a penalty to split, not with loss='ce'")
         if self.beta < 0.0:
             raise ValueError(f"beta={self.beta!r} must be at least 0")
         if self.lr <= 0.0:

@@ -106,7 +106,7 @@ def load_mnist(folder: str | os.PathLike[str], name: str = "mnist") -> Dataset:
         if labels.max() >= _CLASSES:
             raise DataError(f"{prefix}-labels-idx1-ubyte: label {labels.max()} must lie in 0..{_CLASSES - 1}")
         arrays[part] = images.reshape(len(images), _PIXELS), labels
-    return _dataset(name, *arrays["train"], *arrays["test"])
+    return dataset_of_bytes(name, *arrays["train"], *arrays["test"])
 
 
 def load_mnist5k(seed: int = 0, *, train_per_class: int = 400) -> Dataset:
@@ -126,7 +126,7 @@ def load_mnist5k(seed: int = 0, *, train_per_class: int = 400) -> Dataset:
         train.append(members[:train_per_class])
         test.append(members[train_per_class:])
     chosen, rest = rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
-    return _dataset("mnist5k", pixels[chosen], labels[chosen], pixels[rest], labels[rest])
+    return dataset_of_bytes("mnist5k", pixels[chosen], labels[chosen], pixels[rest], labels[rest])
 
 
 def cache_folder() -> Path | None:
@@ -145,7 +145,8 @@ def cache_folder() -> Path | None:
         return None
 
 
-def _dataset(name: str, train_x: Bytes, train_y: Bytes, test_x: Bytes, test_y: Bytes) -> Dataset:
+def dataset_of_bytes(name: str, train_x: Bytes, train_y: Bytes, test_x: Bytes, test_y: Bytes) -> Dataset:
+    """Return the data set of pixels (n, d) and labels (n,) given as bytes: float32 pixels / 255 and int64 labels."""
     scale = np.float32(255.0)
     return Dataset(
         name,

@@ -16,7 +16,7 @@ from theory.losses import Loss
 
 from ._torch_ops import evaluate_labels, margin
 
-__all__ = ["PENALTIES", "AverageMarginLoss", "ExpressionLoss", "check_weights", "orthogonality_penalty"]
+__all__ = ["PENALTIES", "AverageMarginLoss", "ExpressionLoss", "check_weights"]
 
 PENALTIES = ("paper", "released")
 
@@ -27,6 +27,9 @@ class AverageMarginLoss(nn.Module):
     ``penalty="paper"``:    CE + mu (H_tau - H_0)(alpha) = CE + mu clip(tau - alpha, 0, tau), H_s(u) = max(0, s - u).
     ``penalty="released"``: CE + mu clip(-alpha, 0, tau), what the authors' later code computes.  It is another
     function: it falls where the prediction is wrong, the first one where it is right.
+
+    Either penalty is a difference of hinges, H_tau - H_0 or H_0 - H_{-tau}: ``convex_part`` minus ``subtracted_part``
+    is this loss, with equal gradients at the kinks too, for the paper's method of differences of convex functions.
 
     mu = 0 gives cross-entropy.  ``check=True`` refuses logits that are not finite (it costs one pass over them).
     Raises ``ValueError`` for mu < 0, tau <= 0, or either of them not finite, for an unknown penalty, and in ``forward``
@@ -49,9 +52,22 @@ class AverageMarginLoss(nn.Module):
         loss = functional.cross_entropy(logits, labels)
         if self.mu == 0.0:
             return loss
+        return loss + self.mu * self._gap(logits, labels).clamp(0.0, self.tau).mean()
+
+    def convex_part(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the batch mean of G = CE + mu H_tau(alpha), for ``released`` CE + mu H_0(alpha)."""
+        _check_batch(logits, labels, finite=self.check)
+        return functional.cross_entropy(logits, labels) + self.mu * self._gap(logits, labels).clamp(min=0.0).mean()
+
+    def subtracted_part(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the batch mean of H = mu H_0(alpha), for ``released`` mu H_{-tau}(alpha)."""
+        _check_batch(logits, labels, finite=self.check)
+        return self.mu * torch.relu(self._gap(logits, labels) - self.tau).mean()
+
+    def _gap(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The quantity u of clip(u, 0, tau), shape (n,)."""
         alpha = margin(logits, labels)
-        gap = self.tau - alpha if self.penalty == "paper" else -alpha
-        return loss + self.mu * gap.clamp(0.0, self.tau).mean()
+        return self.tau - alpha if self.penalty == "paper" else -alpha
 
     def extra_repr(self) -> str:
         """Show the parameters in ``repr``."""
@@ -101,24 +117,6 @@ class ExpressionLoss(nn.Module):
     def extra_repr(self) -> str:
         """Show the loss's name in ``repr``."""
         return repr(self.loss.name)
-
-
-def orthogonality_penalty(model: nn.Module) -> Tensor:
-    """Return sum_l ||W_l W_l^T - I||_F^2 over the weights with at least two dimensions, reshaped to out x rest.
-
-    For a convolution this constrains the reshaped kernel, not the operator norm of the layer.
-    Raises ``ValueError`` for a model without such a weight.  Source: Wu & Yu (2019), arXiv 1907.11780.
-    """
-    total: Tensor | None = None
-    for parameter in model.parameters():
-        if parameter.ndim >= 2:
-            rows = parameter.flatten(1)
-            gram = rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-            term = gram.square().sum()
-            total = term if total is None else total + term
-    if total is None:
-        raise ValueError(f"model={type(model).__name__} must have a weight with two or more dimensions")
-    return total
 
 
 def check_weights(mu: float, tau: float) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from theory.margins import functional_margins, linear_label_margins, linear_margins
 
 from ._torch_ops import margin
-from .models import LinearClassifier
+from .models import ConvNet, LinearClassifier
 
 __all__ = ["Metrics", "distances", "evaluate", "logits_of", "margins"]
 
@@ -21,6 +21,7 @@ Metrics = dict[str, float]
 Floats = NDArray[np.float64]
 
 _ROWS = 8192  # images at a time: bounds memory and never changes a result by more than rounding
+_CONV_ROWS = 512  # of a convolution net, whose widest layer takes 32 x 26 x 26 floats an image
 
 
 @contextmanager
@@ -38,8 +39,9 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     """Return the logits of all images in evaluation mode; shape (n, c)."""
+    rows = _CONV_ROWS if isinstance(model, ConvNet) else _ROWS
     with evaluation_mode(model):
-        return torch.cat([model(rows) for rows in torch.split(x, _ROWS)])
+        return torch.cat([model(images) for images in torch.split(x, rows)])
 
 
 def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> Floats:

@@ -23,9 +23,11 @@ from ._folder import RunFolder
 from ._folder import RunFolderError as RunFolderError
 from .config import TrainConfig as TrainConfig
 from .data import Dataset
-from .losses import orthogonality_penalty
+from .dca import subtracted_gradient
+from .losses import AverageMarginLoss
 from .measure import Metrics, distances, evaluate
-from .models import LinearClassifier, build_model, restore_model
+from .models import ConvNet, LinearClassifier, build_model, check_in_features, restore_model
+from .orthogonality import orthogonality_penalty
 
 __all__ = ["RunFolderError", "TrainConfig", "TrainResult", "environment", "load_model", "load_run", "train"]
 
@@ -61,10 +63,12 @@ def train(
     if it had not been (same versions, threads and processor; ``seconds`` aside).  Two processes must not share one.
 
     Raises ``RunFolderError``, before any work, for a folder that cannot be written, was altered, or holds another
-    configuration or other data; ``ValueError`` if ``dataset`` is not the one the configuration names.
+    configuration or other data; ``ValueError`` if ``dataset`` is not the one the configuration names, or has images
+    that its model does not take.
     """
     if dataset.name != config.dataset:
         raise ValueError(f"dataset.name={dataset.name!r} must be {config.dataset!r}, which the configuration names")
+    check_in_features(config.model, dataset.train_x.shape[1])
     run = RunFolder(folder)
     here = environment(config, dataset)
     notes: list[str] = []
@@ -183,13 +187,23 @@ class _Job:
 
     def _epoch(self) -> None:
         self.model.train()
+        subtracted: list[Tensor] = []
+        loss: Callable[[Tensor, Tensor], Tensor] = self.loss
+        if self.config.optimiser == "dca" and isinstance(self.loss, AverageMarginLoss):
+            subtracted = subtracted_gradient(self.model, self.loss, self.train_x, self.train_y)
+            loss = self.loss.convex_part
         for batch in torch.split(torch.randperm(len(self.train_y), generator=self.order), self.config.batch_size):
-            objective: Tensor = self.loss(self.model(self.train_x[batch]), self.train_y[batch])
+            objective = loss(self.model(self.train_x[batch]), self.train_y[batch])
             if self.config.beta > 0.0:
-                objective = objective + self.config.beta * orthogonality_penalty(self.model)
+                objective = objective + self.config.beta * self._orthogonality()
             self.optimiser.zero_grad()
             objective.backward()  # type: ignore[no-untyped-call]
+            for parameter, gradient in zip(self.model.parameters(), subtracted, strict=bool(subtracted)):
+                parameter.grad.sub_(gradient)  # type: ignore[union-attr]
             self.optimiser.step()
+
+    def _orthogonality(self) -> Tensor:
+        return orthogonality_penalty(self.model, self.config.kernels, doubled=self.config.beta_as == "released")
 
     def _measure(self, epoch: int, seconds: float) -> Metrics:
         record: Metrics = {"epoch": epoch}
@@ -202,12 +216,14 @@ class _Job:
                 pixels, labels = getattr(self.dataset, f"{part}_x"), getattr(self.dataset, f"{part}_y")
                 record |= distances(self.model, pixels, labels, part)
         if self.config.beta > 0.0:
-            record["orthogonality"] = float(orthogonality_penalty(self.model).detach())
+            record["orthogonality"] = float(self._orthogonality().detach())
         return record | {"seconds": seconds}
 
     def _state(self) -> tuple[bytes, bytes]:
-        """The weights, and all else that decides the next epoch: momentum and the generator of the order."""
+        """The weights, and all else that decides the next epoch: momentum, generators of the order and of dropout."""
         state = {"order": self.order.get_state()}
+        if isinstance(self.model, ConvNet):
+            state["dropout"] = self.model.dropout.generator.get_state()
         for name, parameter in self.model.named_parameters():
             buffer = self.optimiser.state[parameter].get("momentum_buffer")
             if buffer is not None:
@@ -229,6 +245,8 @@ class _Job:
             self.model.load_state_dict(safetensors.torch.load(weights))
             state = safetensors.torch.load(stored)
             self.order.set_state(state["order"])
+            if isinstance(self.model, ConvNet):
+                self.model.dropout.generator.set_state(state["dropout"])
             for name, parameter in self.model.named_parameters():
                 if f"momentum.{name}" in state:
                     self.optimiser.state[parameter]["momentum_buffer"] = state[f"momentum.{name}"]
@@ -241,6 +259,7 @@ class _Job:
 
 def _check_same_run(run: RunFolder, stored: Mapping[str, Any], config: TrainConfig, dataset: Dataset) -> None:
     asked = config.to_dict()
+    stored = {**TrainConfig().to_dict(), **stored}  # a field that is younger than the folder has its default
     for key in {**asked, **stored}:
         if stored.get(key) != asked.get(key):
             raise RunFolderError(

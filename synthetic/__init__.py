@@ -10,6 +10,7 @@ from __future__ import annotations
 from . import laws as laws
 from .checks import ENVELOPE_TOLERANCE as ENVELOPE_TOLERANCE
 from .checks import GAP_RESOLUTION as GAP_RESOLUTION
+from .checks import LIMIT as LIMIT
 from .checks import POSTERIOR_TIE as POSTERIOR_TIE
 from .checks import SCORE_TIE as SCORE_TIE
 from .checks import SEARCH_TOLERANCE as SEARCH_TOLERANCE

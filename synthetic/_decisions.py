@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,6 +79,13 @@ class Decisions:
             )
             self._memory.update(zip(fresh, found, strict=True))
         return np.stack([self._memory[key] for key in keys])
+
+    def prepare(self, posteriors: Sequence[FloatArray]) -> None:
+        """Search for all these posteriors at once, which is faster than law by law; nothing to do where `fast`."""
+        if not self.fast and posteriors:
+            rows = np.unique(np.concatenate(list(posteriors)), axis=0)
+            for start in range(0, rows.shape[0], MANY):
+                self.wrong(rows[start : start + MANY])
 
     def open_at(self, posterior: FloatArray) -> BoolArray:
         """Where the answer may go either way because the posterior is within rounding of an end of the region."""

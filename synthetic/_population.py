@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,19 @@ class Population:
     points: FloatArray
     labels: IntArray
     posterior: FloatArray
+    _thin: dict[int, tuple[Grid, FloatArray]] = field(default_factory=dict)
+
+    def thinned(self, limit: int) -> tuple[Grid, FloatArray]:
+        """A rule of the law with about `limit` points (a sample: its first points), with the posterior; remembered."""
+        if limit not in self._thin:
+            self._thin[limit] = _thinned(self, limit)
+        return self._thin[limit]
+
+    def searched(self, limit: int) -> FloatArray:
+        """The posteriors that `check` asks for where every one costs a search."""
+        if self.cells:
+            return self.grid_posterior
+        return np.concatenate([self.thinned(limit)[1], self.posterior[:limit]])
 
     @property
     def cells(self) -> bool:
@@ -86,7 +99,11 @@ def populate(law: Law, draws: int, rng: np.random.Generator, size: int = POINTS)
     return Population(law, grid, law.posterior(grid.points), x, y, law.posterior(x))
 
 
-def check(loss: Loss, population: Population, decisions: Decisions, limit: int = 64) -> Check:
+LIMIT = 64
+"""Points, and draws, of a law without cells on which a loss is checked whose every posterior costs a search."""
+
+
+def check(loss: Loss, population: Population, decisions: Decisions, limit: int = LIMIT) -> Check:
     """Compare the minimiser of `loss` with the Bayes rule of a law, predicted and measured.
 
     `limit` is how many points and draws of a law that is not constant on cells are used where every posterior costs a
@@ -98,13 +115,13 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int =
             f"decisions are for {decisions.loss.name!r} with {decisions.classes} classes, not for this law"
         )
     searched = not decisions.fast and not population.cells
-    grid, posterior = _thinned(population, limit) if searched else (population.grid, population.grid_posterior)
+    grid, posterior = population.thinned(limit) if searched else (population.grid, population.grid_posterior)
     wrong = decisions.wrong(posterior)
     band = _closed(law, decisions) or _summed(grid, posterior, wrong)
     draws = min(limit, population.labels.shape[0]) if searched else population.labels.shape[0]
     drawn, labels = population.posterior[:draws], population.labels[:draws]
     if population.cells and not decisions.fast:
-        rows, back = np.unique(drawn, axis=0, return_inverse=True)
+        rows, back = np.unique(drawn, axis=0, return_inverse=True)  # the posteriors of the cells, some drawn
         chosen = decisions.wrong(rows)[back.reshape(-1)]
     else:
         chosen = decisions.wrong(drawn)

@@ -20,6 +20,7 @@ from ._inequality import InequalityRow as InequalityRow
 from ._inequality import excess_risk_inequality as excess_risk_inequality
 from ._inequality import random_classifiers as random_classifiers
 from ._inequality import tabulated_psi as tabulated_psi
+from ._population import LIMIT as LIMIT
 from ._population import Check as Check
 from ._population import Population as Population
 from ._population import check as check

@@ -170,9 +170,11 @@ def _refine(table: Table, etas: Array, bracket: tuple[Index, Index], v: Array, v
     """Lower v and value, in place, by a search between two grid points."""
     low, high = (table.points[index] for index in bracket)
     below, above = table.slope(etas, low), table.slope(etas, high)
-    falls = (below < 0) & (above > 0) & np.isfinite(below) & np.isfinite(above)
-    # where the slope has one sign, the end of the side or of the bracket is best, and tried already
-    last = (low == high) | ((v == low) & (below >= 0)) | ((v == high) & (above <= 0))
+    finite = np.isfinite(below) & np.isfinite(above)
+    falls = (below < 0) & (above > 0) & finite
+    # what is left but a sign change: a bracket without a bend inside, which an end wins, and ends are tried already;
+    # or a grid point that beats both its neighbours, for which golden sections look
+    last = (high - low <= 32 * _EPSILON * np.abs(low)) | (finite & ((v <= low) | (v >= high)))
     found = v.copy()
     rows = np.flatnonzero(falls)
     found[rows] = _sign_changes(

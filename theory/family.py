@@ -24,6 +24,8 @@ from .expression import (
 )
 from .losses import ALL, Domain, Loss
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -137,6 +139,8 @@ def _formulas(source: str, ranges: dict[str, Range]) -> tuple[str | None, str | 
     if isinstance(multiclass, Expr):
         _check_names(source, multiclass, ranges, SCORE_NAMES | OTHER_NAMES)
         return None, to_text(multiclass), ALL
+    if _WORD.fullmatch(source.strip()):
+        catalogue.entry(source.strip())  # raises, with the nearest name
     raise multiclass if re.search(r"\b(fy|alpha|lse|q|c|fk|qk)\b", source) else binary
 
 

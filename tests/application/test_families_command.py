@@ -30,8 +30,6 @@ def test_the_target_is_proved_for_all_parameters_and_classes_and_checked_from_th
 
 
 def test_a_typed_formula_with_a_value_and_a_range(prove: Prove) -> None:
-    done = prove("-t * k + softplus(m * t)", "--for", "k=[1, 2]", "--param", "m=1/2", "--json")
-    assert (done.returncode, json.loads(done.stdout)["status"]) in ((0, "PROVED"), (3, "UNDECIDED"))
     done = prove("max(0, m - t) + k * exp(-t)", "--for", "k=(0, 2]", "--param", "m=1", "--json")
     assert (done.returncode, json.loads(done.stdout)["tier"]) == (0, "symbolic")
 

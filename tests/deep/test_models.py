@@ -63,9 +63,9 @@ def test_initial_weights_are_uniform_on_their_interval() -> None:
 @pytest.mark.parametrize(
     ("name", "sizes", "message"),
     [
-        ("liner", (), "model='liner' must be one of 'linear', 'mlp'; did you mean 'linear'?"),
+        ("liner", (), "model='liner' must be one of 'linear', 'mlp', 'mnist-cnn', 'cifar-cnn'; did you mean 'linear'?"),
         ("MLP", (), "did you mean 'mlp'?"),
-        ("resnet18", (), "model='resnet18' must be one of 'linear', 'mlp'$"),
+        ("resnet18", (), "model='resnet18' must be one of 'linear', 'mlp', 'mnist-cnn', 'cifar-cnn'$"),
         ("linear", (0, 10), "in_features=0 must be at least 1"),
         ("linear", (784, 1), "classes=1 must be at least 2"),
     ],

@@ -25,8 +25,14 @@ CONFIG = TrainConfig(name="test", dataset="toy", batch_size=32, epochs=6, lr=0.5
 HIDDEN = replace(CONFIG, model="mlp", hidden=9, beta=0.01, weight_decay=1e-3, loss="average-margin-released")
 VARIANTS = pytest.mark.parametrize(
     "config",
-    [CONFIG, HIDDEN, replace(CONFIG, momentum=0.0, loss="ce"), replace(CONFIG, dtype="float64")],
-    ids=["linear", "mlp", "plain", "float64"],
+    [
+        CONFIG,
+        HIDDEN,
+        replace(CONFIG, momentum=0.0, loss="ce"),
+        replace(CONFIG, dtype="float64"),
+        replace(HIDDEN, optimiser="dca", loss="average-margin", tau=0.7, beta_as="released"),
+    ],
+    ids=["linear", "mlp", "plain", "float64", "dca"],
 )
 
 
@@ -430,7 +436,7 @@ def test_a_broken_config_file_is_refused(toy: Dataset, tmp_path: Path) -> None:
     [
         ({"name": "../up"}, "name='../up' must be 1 to 100 letters"),
         ({"dataset": ""}, "dataset='' must be"),
-        ({"model": "mpl"}, "model='mpl' must be one of 'linear', 'mlp'; did you mean 'mlp'"),
+        ({"model": "mpl"}, "model='mpl' must be one of 'linear', 'mlp', .*; did you mean 'mlp'"),
         ({"loss": "average_margin"}, "loss='average_margin' must be one of .*did you mean 'average-margin'"),
         ({"mu": -0.1}, "mu=-0.1 must be finite and at least 0"),
         ({"mu": math.nan}, "mu=nan must be a finite number"),
@@ -446,6 +452,10 @@ def test_a_broken_config_file_is_refused(toy: Dataset, tmp_path: Path) -> None:
         ({"hidden": 0}, "hidden=0 must be an integer"),
         ({"seed": -1}, "seed=-1 must be an integer in 0.."),
         ({"threads": True}, "threads=True must be an integer"),
+        ({"optimiser": "dac"}, "optimiser='dac' must be one of 'direct', 'dca'; did you mean 'dca'"),
+        ({"optimiser": "dca", "loss": "ce"}, "optimiser='dca' must go with a loss that has a penalty to split"),
+        ({"beta_as": "paper"}, "beta_as='paper' must be one of 'formula', 'released'"),
+        ({"kernels": "flat"}, "kernels='flat' must be one of 'reshaped', 'true'"),
         ({"dtype": "float16"}, "dtype='float16' must be one of 'float32', 'float64'"),
     ],
 )

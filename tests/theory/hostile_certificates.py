@@ -51,9 +51,31 @@ def consistent(binary: str, floor: list[str], boxes: list[tuple[str, str, str]],
 
 def several(claim: str, formula: str, classes: int, **entries: Any) -> dict[str, Any]:
     """A certificate on the cone of sorted scores."""
-    loss = {"name": "hostile", "multiclass": formula, "parameters": {}, "domain": "all"}
+    loss = {"name": "hostile", "multiclass": formula, "parameters": {}, "domain": entries.pop("domain", "all")}
     header = {"format": "avgmargin certificate", "version": 1, "method": "cone"}
     return header | {"claim": claim, "loss": loss, "classes": classes} | entries
+
+
+_NEAR = (("-1", "-1/2", "reflect"), ("-1/2", "0", "tie"))
+
+
+def _hinge_with(addend: str, real: list[str] | None = None) -> dict[str, Any]:
+    """The claim that the hinge with an addend is consistent, in boxes with an end at -2."""
+    boxes = [("-inf", "-2", "reflect"), ("-2", "-1", "reflect"), *_NEAR]
+    data = consistent(f"max(0, 1 - t) + {addend}", ["0", "1", "2", "inf"], boxes)
+    data["sides"][0]["cells"][0]["boxes"] += _points("-2", "-1", "-1/2") if "where" in addend else []
+    return data | {"real": ["-inf", "-2", "2", "inf"] if real is None else real}
+
+
+def _points(*ends: str) -> list[dict[str, Any]]:
+    return [{"v": [end, end], "rule": "reflect"} for end in ends]
+
+
+def _flat(formula: str) -> dict[str, Any]:
+    """The claim that a loss is consistent on |t| <= 1, by the rules reflect and tie."""
+    data = consistent(formula, ["0", "1"], list(_NEAR), "bounded:1")
+    data["sides"][0]["cells"][0]["boxes"] += _points("-1", "-1/2") if "where" in formula else []
+    return data
 
 
 CASES: list[tuple[str, bool, dict[str, Any]]] = [
@@ -135,6 +157,7 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
             3,
             p=["1", "0", "0"],
             wrong={"direction": ["0", "1", "0"]},
+            floors=[["f"]] * 3,
             trees=[["v"], ["v"]],
         ),
     ),
@@ -169,8 +192,148 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
             2,
             p=["3/5", "2/5"],
             wrong={"scores": ["0", "1/1000"]},
+            floors=[["f"]] * 2,
             trees=[["w", 0, ["r"], ["v"]]],
         ),
+    ),
+    (
+        "control: -f_y is consistent where the scores sum to zero and lie in a ball",
+        True,
+        several("consistent", "-fy", 2, domain="ball:1", floors=[["f"]] * 2, trees=[["t"]]),
+    ),
+    (
+        "room: -f_y with |f_k| <= 1 is least at (1, 1); no class can move up from there",
+        False,
+        several("consistent", "-fy", 2, domain="bounded:1", floors=[["f"]] * 2, trees=[["t"]]),
+    ),
+    (
+        "room: the same, the wrong class moved down alone",
+        False,
+        several("consistent", "-fy", 2, domain="bounded:1", floors=[["f"]] * 2, trees=[["d"]]),
+    ),
+    (
+        "domain: the same, beaten by scores outside the domain",
+        False,
+        several("consistent", "-fy", 2, domain="bounded:1", floors=[["f"]] * 2, trees=[["c", ["5", "4"]]]),
+    ),
+    (
+        "domain: the same, every box declared to lie outside the domain",
+        False,
+        several("consistent", "-fy", 2, domain="bounded:1", floors=[["o"]] * 2, trees=[["o"]]),
+    ),
+    (
+        "E0: a loss that is not a number at f_y = 3; 0 / 0 cancels in the normal form",
+        False,
+        several(
+            "consistent",
+            "lse - fy + tanh(fy - 3) / tanh(fy - 3)",
+            2,
+            floors=[["f"]] * 2,
+            trees=[CROSS_ENTROPY_TREE],
+        ),
+    ),
+    (
+        "exchange: swapping helps beyond a gap of 2 only, so slopes since the tie must not be read off there",
+        False,
+        several(
+            "consistent",
+            "softplus(-alpha) + tanh(alpha)",
+            2,
+            floors=[["f"]] * 2,
+            trees=[["w", 0, ["c", ["2", "0"]], ["x"]]],
+        ),
+    ),
+    (
+        "no verdict: the risk of -f_y falls without bound on both sides",
+        False,
+        several(
+            "inconsistent",
+            "-fy",
+            2,
+            p=["3/5", "2/5"],
+            wrong={"direction": ["1", "1"]},
+            floors=[["f"]] * 2,
+            trees=[["v"]],
+        ),
+    ),
+    (
+        "join: the branches differ by 1/100 where they meet, so a small lead of the best class does not pay",
+        False,
+        several(
+            "consistent",
+            "lse - fy + where(alpha > 0, 1/100, 0)",
+            2,
+            floors=[["f"]] * 2,
+            trees=[CROSS_ENTROPY_TREE],
+        ),
+    ),
+    *(
+        (f"E0: not a number at t = 2, though bounded on both sides ({pole})", False, _hinge_with(pole))
+        for pole in (
+            "1 / (1 + exp(1 / (t - 2))) / 10",
+            "sigmoid(1 / (t - 2)) / 10",
+            "atan((t - 2) / (t - 2)**2) / 10",
+            "exp(-1 / (t - 2)**2) / 10",
+            "exp(-(t - 2)**-2) / 10",
+            "sigmoid(-abs(t - 2)**-0.5) / 10",
+            "atan(log((t - 2)**2)) / 10",
+            "atan(log1p(abs(t - 2) - 1)) / 10",
+            "exp(-(abs(t - 2)**(-3 - t / (1 + t**2)))) / 10",
+            "0 * log(t - 2)",
+            "0 / (t - 2)",
+            "((t - 2) / (t - 2) - 1) / 10",
+            "(t - 2) * (1 / (t - 2)) / 10",
+            "where(abs(t - 2) < 1, 0, 1) * 0 * sqrt(t)",
+        )
+    ),
+    (
+        "control: a loss with a denominator, real everywhere, cut into pieces where this is seen",
+        True,
+        _hinge_with("where(abs(t) < 2, 0, 1 / t**2) * 0", real=["-inf", "-2", "0", "2", "inf"]),
+    ),
+    (
+        "E0: 'real' leaves out the scores beyond 1, and 1 / (t - 2) with them",
+        False,
+        _hinge_with("sigmoid(1 / (t - 2)) / 10", real=["-inf", "1"]),
+    ),
+    (
+        "E0: 'real' leaves out a piece in the middle",
+        False,
+        _hinge_with("sigmoid(1 / (t - 2)) / 10", real=["-inf", "inf", "3", "inf"]),
+    ),
+    (
+        "E0: rise at eta = 1 across a pole that atan hides",
+        False,
+        certificate(
+            "inconsistent",
+            pair=("atan(-(v - 1) / (v - 1)**2) + 2 * v", "0 * v"),
+            domain="bounded:2",
+            side="above",
+            eta="1",
+            wrong="0",
+            gap="0",
+            boxes=[{"v": ["0", "1"], "rule": "rise"}, {"v": ["1", "2"], "rule": "value"}],
+        ),
+    ),
+    (
+        "control: max(0, 1 - t^3) is consistent, its first derivative at 0 that does not vanish is the third",
+        True,
+        consistent("max(0, 1 - t**3)", ["0", "1", "inf"], [("-inf", "-1", "reflect"), *_NEAR]),
+    ),
+    (
+        "control: second derivatives -2 and 2 at 0",
+        True,
+        _flat("max(0, where(t > 0, 1 - t**2, 1 + t**2))"),
+    ),
+    *(
+        (f"tie: {why} ({formula})", False, _flat(formula))
+        for formula, why in (
+            ("max(0, where(t > 0, 1 - t**2, 1 + 2 * t**2))", "C = 1 + (2 - 3 eta) t^2 right of 0"),
+            ("where(t > 0, 1 - t**3, 1 - 3 * t**3)", "C = 1 + (3 - 4 eta) t^3 right of 0"),
+            ("1 + t**2 - t**3 + t**4", "phi''(0) > 0"),
+            ("1 - t**2", "even: nothing rises"),
+            ("t**4 - t**3 / 100 + where(t > 0, t**2, t**2) * 2", "phi''(0) > 0 written with where"),
+        )
     ),
 ]
 

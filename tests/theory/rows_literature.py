@@ -49,7 +49,7 @@ FORMS = [
     Row("abs(t - 1) - abs(t + 1)", P, "SYM: -2 clip(t, -1, 1)"),
     Row("abs(t - 1) + abs(t + 1) - abs(t)", R, "even"),
     Row("max(0, 1 - t)**2 * (1 + t**2)", P, "LEMMA: difference 4 t (1 + t^2) up to 1"),
-    Row("max(0, 1000000 - t)", P, "BJM: hinge far out"),
+    Row("max(0, 1000000 - t)", P, "BJM: hinge far out", fine=True, far=True),
     Row("-tanh(t) * (1 + exp(-t**2))", P, "SYM: odd, negative to the right"),
     Row("t / (1 + t**2) - t", U, "linear"),
     Row("sqrt(1 + t**2) - t", P, "BJM: convex, phi'(0) = -1"),

@@ -185,7 +185,8 @@ HEAVY = frozenset(["active-passive", "generalised-cross-entropy"])
 
 def marked(names: list[str]) -> list[Any]:
     """Test parameters, the heavy ones skipped by default."""
-    marks = [pytest.mark.slow, pytest.mark.skipif(not SLOW, reason="heavy; set AVGMARGIN_SLOW=1")]
+    skip = pytest.mark.skipif(not SLOW, reason="heavy; set AVGMARGIN_SLOW=1")
+    marks = [pytest.mark.slow, pytest.mark.timeout(1800), skip]
     return [pytest.param(name, marks=marks) if name in HEAVY else name for name in names]
 
 

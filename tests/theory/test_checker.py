@@ -88,6 +88,29 @@ def test_a_checker_that_forgets_the_cover_is_caught() -> None:
     assert not claim_is_true(certificate)
 
 
+def test_a_checker_that_does_not_ask_for_real_losses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factor 0 hides the pole from every bound; only the formula as written shows it."""
+    from theory.checker.binary_rules import Problem
+
+    certificate = base("hinge")
+    certificate["loss"]["binary"] = "max(0, 1 - t) + 0 / (t - 1/3)"
+    assert not check(certificate).valid
+    monkeypatch.setattr(Problem, "real", lambda *_: True)
+    assert check(certificate).valid
+
+
+def test_pieces_on_which_a_loss_is_real_are_read() -> None:
+    certificate = base("hinge")
+    certificate["loss"]["binary"] = "max(0, 1 - t) + 0 * (1 / (1 + where(t < 0, t**2, t**3)))"
+    assert not check(certificate).valid
+    certificate["real"] = ["-inf", "0", "inf"]
+    assert check(certificate).valid
+    for lie in (["-inf", "inf", "0", "inf"], ["0", "inf"], [], ["-inf", "0"], ["-inf", "0", "0", "inf"]):
+        assert not check(certificate | {"real": lie}).valid
+    for malformed in ("-inf", [1, 2], ["-inf", "x", "inf"], {"x": 1}, None):
+        assert raises_in_one_line(certificate | {"real": malformed})
+
+
 # -- lies made by hand ---------------------------------------------------------------------------------------------
 
 

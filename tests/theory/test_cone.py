@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from tests.theory.mutants import lies_among
-from theory import CertificateError, CheckResult, check, from_formula, multiclass_minimiser, multiclass_risk, prove
+from theory import CertificateError, CheckResult, check, from_formula, multiclass_minimiser, multiclass_risk
+from theory.prover.multiclass import prove_multiclass
 
 Certificate = dict[str, Any]
 
@@ -52,7 +53,7 @@ BASES = POLYHEDRAL | CONE
 @cache
 def _base(name: str) -> Certificate:
     entry = dict(BASES[name])
-    verdict = prove(from_formula(entry.pop("formula"), classes=3, **entry), classes=3)
+    verdict = prove_multiclass(from_formula(entry.pop("formula"), classes=3, **entry), 3, lemmas=False)
     assert verdict.certificate is not None, verdict.advice
     return verdict.certificate
 

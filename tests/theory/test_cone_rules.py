@@ -10,7 +10,7 @@ import pytest
 from flint import ctx
 
 from tests.theory.test_multiclass import evidence_holds
-from theory import Domain, Loss, Status, check, from_formula, prove
+from theory import Domain, Loss, Status, Verdict, check, from_formula
 from theory.checker import PRECISION
 from theory.checker.cone import Cone
 from theory.checker.cone_cells import Span, first_cell
@@ -19,11 +19,17 @@ from theory.expression import SCORE_NAMES, evaluate_array, parse
 from theory.expression.interval import Interval
 from theory.expression.join import join
 from theory.expression.nodes import Where, walk
+from theory.prover.multiclass import prove_multiclass
 
 SECONDS = 60.0
 # two ways to the same float64 number, of size up to 1e3
 ROUNDING = 1e-9
 OVA = "softplus(-fy) + sum_other(softplus(fk))"
+
+
+def prove(loss: Loss, classes: int, seconds: float = SECONDS) -> Verdict:
+    """The verdict without lemmas for whole families."""
+    return prove_multiclass(loss, classes, seconds=seconds, lemmas=False)
 
 
 def cone(formula: str, classes: int = 3, domain: str = "all") -> Cone:

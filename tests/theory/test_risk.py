@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 
 from tests.strategies import binary_trees, catalogue_losses, etas, posteriors, rationals, scores
 from tests.theory.brute import gaps
@@ -211,6 +213,41 @@ def test_fields_of_the_minimiser_fit_together(loss: Loss, eta: Fraction) -> None
     assert sign * found.right_v > 0
     assert found.gap == found.wrong_value - found.value
     assert found.gap >= 0
+
+
+def scipy_minimum(loss: Loss, eta: float) -> float:
+    """What a user would do: bounded Brent searches from several brackets, one posterior at a time."""
+
+    def risk(v: float) -> float:
+        return float(conditional_risk(loss, eta, v))
+
+    ends = [-12.0, -3.0, -1.0, 0.0, 1.0, 3.0, 12.0]
+    found = [minimize_scalar(risk, bounds=b, method="bounded", options={"xatol": 1e-10}).fun for b in pairwise(ends)]
+    return float(min([*found, *(risk(end) for end in ends)]))
+
+
+@given(catalogue_losses(form="binary"), etas())
+def test_no_scipy_loop_finds_less(loss: Loss, eta: Fraction) -> None:
+    assume(loss.domain.bound is None)
+    found = float(binary_minimiser(loss, float(eta)).value)
+    assert found <= scipy_minimum(loss, float(eta)) + SEARCHED_VALUE * max(1.0, abs(found))
+
+
+def test_many_posteriors_agree_with_one_at_a_time() -> None:
+    loss = from_formula("softplus(-t) + 3 * exp(-8 * (t - 1)**2)")
+    where = np.random.default_rng(11).uniform(0, 1, 3000)
+    found = binary_minimiser(loss, where)
+    for field in ("value", "wrong_value", "right_value"):
+        alone = np.array([float(getattr(binary_minimiser(loss, eta), field)) for eta in where[:60]])
+        assert np.abs(getattr(found, field)[:60] - alone).max() <= ROUNDING
+    assert (found.value <= conditional_risk(loss, where[:, None], np.linspace(-5, 5, 400)).min(1) + ROUNDING).all()
+
+
+def test_far_jumps_and_bends_off_the_grid_are_met() -> None:
+    step = binary_minimiser(from_formula("where(t <= 1000000000, 1, 0)"), 0.7)
+    assert float(step.right_value) == pytest.approx(0.3)
+    bend = binary_minimiser(from_formula("1000 * abs(t - 1/7) + 0.01 * abs(t + 7/3)"), 1.0)
+    assert float(bend.v) == 1 / 7
 
 
 def conditional_risk_at(loss: Loss, eta: Fraction, v: float) -> float:

@@ -31,11 +31,12 @@ Claim `inconsistent`: at one rational eta > a a wrong score (or the limit v -> -
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
 
 from theory.expression.calculus import differentiate
-from theory.expression.enclosure import Enclosure, bound, enclose, plain_bound, sign_inside
+from theory.expression.enclosure import Enclosure, bound, enclose, plain_bound, restrict, sign_inside
 from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
 from theory.expression.nodes import Const, Expr, Var, Where, substitute, walk
 from theory.expression.normal import normal_form, same_function
@@ -131,25 +132,28 @@ class Problem:
         r = -box[0]
         if self.phi is None or box[1] != 0 or not isinstance(r, Fraction) or r <= 0:
             return False
-        left, right, both = ((-r, _ZERO), (_ZERO, r), (-r, r))
+        left, right = (-r, _ZERO), (_ZERO, r)
         pieces = [enclose_between(self.phi, "t", side) for side in (left, right)]
-        whole = enclose_between(self.phi, "t", both)
         if not (pieces[0].range.is_finite and pieces[1].range.is_finite):
             return False
-        if pieces[0].jumped or pieces[1].jumped or not (not whole.jumped or self._joins_at_zero(pieces)):
+        if pieces[0].jumped or pieces[1].jumped:
+            return False
+        if not self._joins_at_zero(pieces) and not _continuous(self.phi, "t", (-r, r)):
             return False
         if sign_inside(differentiate(self.reflection, "t"), "t", Interval.between(*right)) <= 0:
             return False
-        return self._falls_evenly(right) or self._leading_term_falls(r)
+        return _certain(lambda: self._leading_term_falls(r)) or _certain(lambda: self._falls_evenly(right))
 
     def _falls_evenly(self, right: Box) -> bool:
         """phi falls strictly on (0, r), and phi(t) + phi(-t) does not rise."""
         assert self.phi is not None
-        slope, mirrored = (differentiate(substitute(self.phi, {"t": s}), "t") for s in (Var("t"), -Var("t")))
         side = Interval.between(*right)
+        here, mirrored = (
+            restrict(tree, {"t": side}, "t") for tree in (self.phi, substitute(self.phi, {"t": -Var("t")}))
+        )
+        even = normal_form(differentiate(normal_form(stabilise(here + mirrored)), "t"))
         return bool(
-            enclose(normal_form(slope + mirrored), {"t": side}, along="t").range.hi <= 0
-            and sign_inside(slope, "t", side) < 0
+            enclose(even, {"t": side}, along="t").range.hi <= 0 and sign_inside(differentiate(here, "t"), "t", side) < 0
         )
 
     def _leading_term_falls(self, r: Fraction) -> bool:
@@ -164,7 +168,7 @@ class Problem:
             before, after = left.points[1], right.points[0]
             if after.hi < 0:
                 weak = after.hi <= before.lo if n % 2 else (after + before).hi <= 0
-                return bool(weak) or not enclose_between(slope, "t", (-r, r)).jumped
+                return bool(weak) or _continuous(slope, "t", (-r, r))
             if not all(end == 0 for point in (before, after) for end in (point.lo, point.hi)):
                 return False
         return False
@@ -256,6 +260,19 @@ def limit_at(tree: Expr, name: str, end: float) -> Interval:
         if not found.jumped:
             return found.points[1 if end > 0 else 0]
     raise Undefined(f"the limit at {end}")
+
+
+def _continuous(tree: Expr, name: str, box: Box) -> bool:
+    """The tree is certainly real and continuous inside the box."""
+    return _certain(lambda: not enclose_between(tree, name, box).jumped)
+
+
+def _certain(test: Callable[[], bool]) -> bool:
+    """The answer of a test that may meet what cannot be enclosed."""
+    try:
+        return test()
+    except Undefined:
+        return False
 
 
 def enclose_between(tree: Expr, name: str, box: Box) -> Enclosure:

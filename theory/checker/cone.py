@@ -51,7 +51,7 @@ from .cone_cells import Span as Span
 from .cone_cells import first_cell as first_cell
 from .cone_cells import split_cell as split_cell
 from .cone_cells import split_spans as split_spans
-from .cone_cells import stretch
+from .cone_domain import CENTRED, Region
 from .cone_slopes import falls, rises, vanishes
 from .cone_trees import resolve, resolve_where, shift_invariant, shorten, smooth_and_kinked, weighted
 
@@ -68,21 +68,18 @@ class Cone:
     """
 
     def __init__(self, tree: Expr, classes: int, domain: str, bound: Fraction | None = None) -> None:
-        if (domain in ("bounded", "ball")) != (bound is not None):
-            raise ValueError(f"domain {domain!r} must have a bound exactly when it is bounded or a ball")
         self.classes, self.domain, self.bound = classes, domain, bound
         self._written, self.tree = tree, join(tree)
-        self._centred = domain in ("sum-zero", "ball")
+        self._centred = domain in CENTRED
         self.names, scores = sorted_scores(classes, "sum-zero" if self._centred else "all")
         if "a" in self.names and shift_invariant(self.tree, classes):
             self.names = self.names[:-1]
             scores = [simplify(substitute(score, {"a": 0})) for score in scores]
-        self.scores = scores
+        self._region = Region(domain, bound, self.names, scores)
         self.losses = [share(shorten(resolve(expand(self.tree, rank, scores)))) for rank in range(classes)]
         self._plain = [share(expand(tree, rank, scores)) for rank in range(classes)]
         self.gains = [share(simplify(loss - self.losses[0])) for loss in self.losses]
         self.jumps = any(isinstance(node, Where) for node in walk(self.tree))
-        self._excess = [share(tree) for tree in self._beyond()]
         self._paths: dict[str, tuple[list[Expr], list[Expr], list[Expr]]] = {}
         self._strips: dict[tuple[int, Posterior, str], list[Expr]] = {}
         self._risks: dict[Posterior, Expr] = {}
@@ -96,14 +93,7 @@ class Cone:
 
         Where scores are bounded by B, w = 2 B z and a = B (2 z - 1).
         """
-        if self.bound is None:
-            ends = [[stretch(z, name == "a") for z in span] for name, span in zip(self.names, spans, strict=True)]
-            return {name: Interval.between(*pair) for name, pair in zip(self.names, ends, strict=True)}
-        shifts = [_ONE if name == "a" else _ZERO for name in self.names]
-        return {
-            name: Interval.between(*(self.bound * (2 * z - shift) for z in span))
-            for name, span, shift in zip(self.names, spans, shifts, strict=True)
-        }
+        return self._region.box(spans)
 
     @property
     def ranks(self) -> range:
@@ -116,49 +106,13 @@ class Cone:
 
     # -- the domain ----------------------------------------------------------------------------------
 
-    def _beyond(self) -> list[Expr]:
-        """Trees in the gaps of which one is positive exactly where the scores leave the domain."""
-        if self.bound is None:
-            return []
-        limit = Const(self.bound)
-        if self.domain == "ball":
-            square: Expr = Const(_ZERO)
-            for score in self.scores:
-                square = square + score * score
-            return [square - limit * limit]
-        if "a" in self.names:
-            return [self.scores[0] - limit, -limit - self.scores[-1]]
-        return [self.scores[0] - self.scores[-1] - limit - limit]
-
     def outside(self, spans: Sequence[Span]) -> bool:
         """No point of the box lies in the domain."""
-        box = self.box(spans)
-        return any(lower(excess, box) > 0 for excess in self._excess)
+        return self._region.outside(self.box(spans))
 
     def contains(self, scores: Posterior) -> bool:
         """True where explicit scores lie in the domain."""
-        if self._centred and sum(scores) != 0:
-            return False
-        if self.bound is None:
-            return True
-        if self.domain == "ball":
-            return sum((score * score for score in scores), _ZERO) <= self.bound**2
-        return max(map(abs, scores)) <= self.bound
-
-    def _has_room(self, m: int, box: Mapping[str, Interval], move: str) -> bool:
-        """Near the tie of ranks 0 and m the move stays in the domain for all small s (in a ball after rescaling)."""
-        if self._centred:
-            return move == "t"
-        if self.bound is None:
-            return True
-        up, down = MOVES[move]
-        limit = Interval.point(self.bound)
-        if "a" in self.names:
-            return bool((not up or box["a"].hi < limit.hi) and (not down or box["a"].lo > (-limit).lo))
-        spread = Interval.point(0)
-        for name in self.names[m:]:
-            spread = spread + box[name]
-        return bool(not up or spread.hi < (limit + limit).lo)
+        return self._region.contains(scores)
 
     # -- rules ---------------------------------------------------------------------------------------
 
@@ -178,7 +132,7 @@ class Cone:
         if any(spans[i][0] != 0 for i in range(m)):
             return False
         box = self.box(spans)
-        if not all(box[name].is_finite for name in self.names[:m]) or not self._has_room(m, box, move):
+        if not all(box[name].is_finite for name in self.names[:m]) or not self._region.has_room(m, box, *MOVES[move]):
             return False
         if not all(lower(derivative(self.gains[m], name), box) > 0 for name in self.names[:m]):
             return False

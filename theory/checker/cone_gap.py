@@ -63,11 +63,6 @@ class GapRules:
                 return False
         return True
 
-    def ordered(self, r: int, spans: tuple[Span, ...]) -> bool:
-        """L_{r+1} >= L_r on the box."""
-        low = self.tables.step(r, spans)
-        return low is not None and low >= 0
-
     def above(self, x: Posterior, spans: tuple[Span, ...], level: Fraction) -> bool:
         """C_x >= level on the box."""
         weights, size = self.weights(x)
@@ -147,7 +142,7 @@ def verify_gap(cone: Cone, block: Any, number: Number) -> int:
     steps = range(cone.classes - 1)
     ordered = block.get("ordered") is not None
     if ordered:
-        rising = [_leaf("o", lambda spans, r=r: rules.ordered(r, spans)) for r in steps]  # type: ignore[misc]
+        rising = [_leaf("o", lambda spans, r=r: rules.tables.rises(r, spans)) for r in steps]  # type: ignore[misc]
         leaves += _grove(block, "ordered", cone, rising)
     candidates = _list(block, "candidates", None)
     if len(candidates) > MAX_LEAVES:
@@ -252,4 +247,4 @@ def walk(tree: Any, cone: Cone, m: int, cell: Cell, rule: Leaf) -> int:
 
 
 def _show(spans: tuple[Span, ...]) -> str:
-    return ", ".join(f"({low}, {high})" for low, high in spans)
+    return ", ".join(f"({float(low):.6g}, {float(high):.6g})" for low, high in spans)

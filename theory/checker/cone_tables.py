@@ -90,9 +90,16 @@ class Tables:
             above[label] = ceil_units(high)
         return above
 
-    def step(self, r: int, spans: tuple[Span, ...]) -> int | None:
-        """A lower bound of L_{r+1} - L_r on a box."""
-        return _floor(lambda: lower(self.steps[r], self.cone.box(spans)))
+    def rises(self, r: int, spans: tuple[Span, ...]) -> bool:
+        """L_{r+1} >= L_r on a box.
+
+        Where the box reaches w_{r+1} = 0, at which the two are equal, it is enough that the difference grows with it.
+        """
+        box, trees = self.cone.box(spans), [self.steps[r]]
+        if spans[r][0] == 0:
+            raw = self.raw_slopes[r + 1][r] - self.raw_slopes[r][r]
+            trees += [derivative(self.steps[r], self.cone.names[r]), share(raw)]
+        return any(lower(tree, box) >= 0 for tree in trees)
 
     def is_real(self, rank: int, spans: tuple[Span, ...]) -> bool:
         """The loss of a rank is bounded below on the box, and finite at its finite points."""

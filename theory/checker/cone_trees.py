@@ -156,7 +156,7 @@ def _additive(tree: Expr) -> list[Expr]:
 
 
 def shift_invariant(tree: Expr, classes: int) -> bool:
-    """True where adding `a` to every score certainly leaves the loss of every label unchanged, and where it has a value.
+    """True where adding `a` to every score certainly changes no loss, nor whether it has a value.
 
     So `a` must go away in the loss as a whole and in each denominator, base of a power and argument of log or sqrt.
     """

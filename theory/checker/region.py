@@ -190,7 +190,7 @@ class Region:
         return all(map(self.regular, children(tree))) and self._operation(tree)
 
     def real(self, tree: Expr) -> bool:
-        """The tree as written is real at every point: both sides of every `where`, and each branch that may be taken."""
+        """The tree as written is real at every point: both sides of every `where`, each branch that may be taken."""
         if isinstance(tree, Where):
             holds = self.holds(tree.comparison, tree.left, tree.right)
             taken = [branch for branch, out in ((tree.yes, False), (tree.no, True)) if holds is not out]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from flint import fmpq
@@ -22,7 +22,7 @@ from .interval import (
     pi_interval,
 )
 from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where
-from .rewrite import ONE
+from .rewrite import ONE, ZERO
 
 Box = Mapping[str, Interval]
 Rule = Callable[..., Interval]
@@ -73,6 +73,39 @@ def sign_inside(expr: Expr, box: Box, along: str | Sequence[str] = ()) -> int:
     if not (found.lo >= 0 or found.hi <= 0) or not walk.never_zero(expr):
         return 0
     return 1 if found.lo >= 0 else -1
+
+
+def restrict(expr: Expr, box: Box, along: str | Sequence[str] = ()) -> Expr:
+    """A tree that agrees with `expr` inside the box, without the comparisons, max, min and abs decided there."""
+    walk = _Walk(box, (), (along,) if isinstance(along, str) else tuple(along))
+
+    def one(node: Expr) -> Expr:
+        match node:
+            case Where(comparison, left, right, yes, no):
+                holds = walk.decide(comparison, left, right)
+                return node if holds is None else yes if holds else no
+            case Max(left, right):
+                holds = walk.decide(">=", left, right)
+                return node if holds is None else left if holds else right
+            case Min(left, right):
+                holds = walk.decide("<=", left, right)
+                return node if holds is None else left if holds else right
+            case Clip(value, low, high):
+                return one(Min(one(Max(value, low)), high))
+            case Call("abs", u):
+                holds = walk.decide(">=", u, ZERO)
+                return node if holds is None else u if holds else Neg(u)
+        return node
+
+    def down(node: Expr) -> Expr:
+        if isinstance(node, Where):  # a branch that is not taken need not be real inside the box
+            holds = walk.decide(node.comparison, node.left, node.right)
+            if holds is not None:
+                return down(node.yes if holds else node.no)
+        parts = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
+        return one(type(node)(**{name: down(part) if isinstance(part, Expr) else part for name, part in parts.items()}))
+
+    return down(expr)
 
 
 class _Walk:

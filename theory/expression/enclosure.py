@@ -11,6 +11,7 @@ from flint import fmpq
 from .boxes import WHOLE, Box, derivative
 from .boxes import Enclosure as Enclosure
 from .boxes import enclose as enclose
+from .boxes import restrict as restrict
 from .boxes import sign_inside as _sign_inside
 from .interval import INF, NEG_INF, Interval, Undefined, fraction_of
 from .nodes import Expr

@@ -36,7 +36,7 @@ def exact(value: Number) -> Fraction:
     if isinstance(value, float):
         if not isfinite(value):
             raise ValueError(f"number {value!r} must be finite")
-        return Fraction(repr(value))
+        return Fraction(repr(float(value)))
     if isinstance(value, str):
         exponent = _EXPONENT.search(value)
         length = len(value) if exponent is None else exponent.start()

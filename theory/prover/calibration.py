@@ -35,16 +35,12 @@ from theory.losses import Loss
 from .binary import breakpoints, check_real
 from .budget import Budget, OutOfBudget
 from .calibration_floats import POINTS as POINTS
-from .calibration_floats import Curves, convex_hull, curves_of, place_knots, place_lines
+from .calibration_floats import Curves, NoEnclosure, convex_hull, curves_of, place_knots, place_lines
 from .calibration_start import STEPS, cut, locate
 
 Vertices = list[tuple[Fraction, Fraction]]
 _ZERO, _HALF = Fraction(0), Fraction(1, 2)
-_COVER = 400
-
-
-class NoEnclosure(Exception):
-    """The certified bounds of the risk at a needed posterior stay infinite."""
+_COVER = 250
 
 
 # -- covers -----------------------------------------------------------------------------------------------
@@ -214,9 +210,9 @@ def _lower(sides: Sequence[Side]) -> Vertices:
             if (root := cell.root()) is not None:
                 put(_beside(cell, root), _ZERO)
     points[_ZERO] = _ZERO
-    x = sorted(points)
-    y = [rounded_down(points[each]) for each in x]
-    return [(x[i], y[i]) for i in convex_hull(x, y)]
+    at = sorted(points)
+    low = [rounded_down(points[each]) for each in at]
+    return [(at[i], low[i]) for i in convex_hull(at, low)]
 
 
 def _beside(cell: Cell, root: Fraction) -> Fraction:

@@ -10,7 +10,8 @@ from typing import Any
 from theory.checker import FORMAT, VERSION, check
 from theory.losses import Loss
 
-from .calibration import Vertices, convex_hull, rounded_down, rounded_up
+from .calibration import Vertices, rounded_down, rounded_up
+from .calibration_floats import convex_hull
 from .gap import GapBound, multiclass_gap
 
 _ZERO, _ONE = Fraction(0), Fraction(1)

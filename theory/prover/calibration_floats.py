@@ -28,6 +28,10 @@ POINTS = 129
 _MAX_LINES = 600
 
 
+class NoEnclosure(Exception):
+    """Bounds of the risk at a needed posterior stay infinite."""
+
+
 @dataclass(frozen=True)
 class Curves:
     """Floats on a dense set of theta: H- and H, the scores that reach them, the gap and its convex envelope."""
@@ -66,7 +70,8 @@ def curves_of(problem: Problem, points: int) -> Curves:
     eta = a + x / 2
     domain = Domain() if problem.bound is None else Domain("bounded", problem.bound)
     view = Loss("search", pair=(problem.plus, problem.minus), domain=domain)
-    found = binary_minimiser(view, eta[1:], threshold=a)
+    with np.errstate(all="ignore"):
+        found = binary_minimiser(view, eta[1:], threshold=a)
     kinks = breakpoints(problem)
     wrong_pool = _pool(problem, found.wrong_v, kinks, -1)
     pool = sorted({*_pool(problem, found.right_v, kinks, 1), *wrong_pool}, key=_length)
@@ -81,7 +86,8 @@ def curves_of(problem: Problem, points: int) -> Curves:
         scale = np.clip(0.1 * float(span) / x, 1.0, 30.0) ** 2
     if psi[1] / x[1] > 1e-3 * psi[-1] / x[-1]:
         scale = np.ones_like(x)
-    floor = max(1e-10 * float(psi[-1]), 1e-13 * float(np.abs(least).max()), 1e-100)
+    size = max(float(np.abs(each).max()) for each in (wrong, least, view.phi_plus([0.0]), view.phi_minus([0.0])))
+    floor = max(1e-10 * float(psi[-1]), 1e-13 * size, 1e-100)
     allowed = relative * np.minimum(scale, 10.0) * psi + floor
     bent = relative * scale * psi + floor
     wrong_scores, scores = [wrong_pool[i] for i in wrong_at], [pool[i] for i in at]
@@ -124,6 +130,8 @@ def _envelope(view: Loss, eta: Floats, pool: Sequence[Fraction]) -> tuple[Floats
         )
     risk = np.where(np.isnan(risk), np.inf, risk)
     least = risk.min(1)
+    if not np.isfinite(least).all():
+        raise NoEnclosure("no finite bounds of the risk were found in floats")
     noise = 2 * np.finfo(float).eps * np.maximum(1.0, np.abs(least))
     at = (risk <= (least + noise)[:, None]).argmax(1)
     return least, at, plus, minus

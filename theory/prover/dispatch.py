@@ -29,8 +29,9 @@ def prove(
 
     Binary losses (`classes` None or 2 with a binary formula): for every eta = P(Y = +1 | x) other
     than `threshold`, the infimum of the conditional risk over wrong scores, ties included, must be
-    above its infimum. With `classes`, the multiclass formula is decided on the closed simplex. The
-    search ends UNDECIDED after `boxes` boxes or `seconds` seconds.
+    above its infimum. With `classes`, the multiclass formula is decided on the closed simplex: by a lemma where one
+    fits (tier `symbolic`), else by a search (tier `certified`). The search ends UNDECIDED after `boxes` boxes or
+    `seconds` seconds.
 
     With `classes` and `delta` (a number in (0, 1], or "default": 1/20 up to three classes, else 1/10), a PROVED
     verdict also has a certified `gap`: a lower bound of the calibration function where max p - p_j >= delta. That
@@ -46,11 +47,14 @@ def prove(
         if exact(threshold) != Fraction(1, 2):
             raise ValueError(f"threshold={threshold} is for binary losses; leave it out for {classes} classes")
         epsilon = None if delta is None else read_delta(delta, classes)
-        verdict = prove_multiclass(loss, classes, boxes=boxes, seconds=seconds)
+        verdict = prove_multiclass(loss, classes, boxes=boxes, seconds=seconds, lemmas=epsilon is None)
         return verdict if epsilon is None else with_gap(verdict, loss, classes, epsilon, 50 * boxes, seconds)
     if delta is not None:
         raise ValueError(f"delta={delta} is for losses of several classes; name their number")
-    return prove_binary(loss, threshold=exact(threshold), boxes=boxes, seconds=seconds)
+    verdict = prove_binary(loss, threshold=exact(threshold), boxes=boxes, seconds=seconds)
+    if verdict.status is Status.UNDECIDED and exact(threshold) == Fraction(1, 2):
+        return lemma_verdict(loss, boxes=boxes, seconds=seconds / 4) or verdict
+    return verdict
 
 
 def prove_family(

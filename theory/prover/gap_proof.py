@@ -137,7 +137,7 @@ class GapProof:
         budget = Budget(min(2000, self.budget.boxes), self.budget.seconds / 10)
         try:
             return [
-                self._boxes("o", lambda spans, r=r: self.rules.ordered(r, spans), budget)  # type: ignore[misc]
+                self._boxes("o", lambda spans, r=r: self.rules.tables.rises(r, spans), budget)  # type: ignore[misc]
                 for r in range(self.classes - 1)
             ]
         except (OutOfBudget, GapTooLarge):

