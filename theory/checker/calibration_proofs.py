@@ -12,6 +12,7 @@ from typing import Any
 
 from theory.expression.interval import Interval
 
+from .binary_proofs import verify_real
 from .binary_rules import Problem
 from .calibration_rules import Knot, Points, Side, above, below, cells, far, kept, least, runs, value
 from .reading import MAX_BOXES, CertificateError, Refused, end, get, number
@@ -21,6 +22,7 @@ _ZERO, _HALF = Fraction(0), Fraction(1, 2)
 
 def verify_calibration(data: Mapping[str, Any], problem: Problem) -> int:
     """Verify that psi lies between two piecewise linear functions, and the stated gaps and slope; counts boxes."""
+    verify_real(data, problem)
     sides = read_sides(data, problem)
     span = max(side.span for side in sides)
     psi = get(data, "psi", dict)

@@ -200,6 +200,7 @@ class BoxBounds:
 def whole_weights(x: Posterior) -> Weights:
     """A posterior times its common denominator.
 
+    >>> from fractions import Fraction
     >>> whole_weights((Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)))
     ((3, 2, 1), 6)
     """

@@ -36,7 +36,7 @@ def prove_binary(loss: Loss, *, threshold: Fraction = _HALF, boxes: int = 20_000
     Consistent means: for every eta, inf of C_eta over the wrong scores (0 included) is above
     inf of C_eta. PROVED and REFUTED come with a certificate that `theory.check` has verified.
     """
-    problem = _problem(loss, threshold)
+    problem = problem_of(loss, threshold)
     budget = Budget(boxes, seconds)
     with ctx.workprec(PRECISION):
         if (reason := unbounded(problem)) is not None:
@@ -82,7 +82,8 @@ def _gap_region(threshold: Fraction, one_sided: bool) -> str:
 # -- setting up ---------------------------------------------------------------------------------------
 
 
-def _problem(loss: Loss, threshold: Fraction) -> Problem:
+def problem_of(loss: Loss, threshold: Fraction) -> Problem:
+    """The binary question of a loss; ValueError where it certainly is no number, or the threshold is not in (0, 1)."""
     if not 0 < threshold < 1:
         raise ValueError(f"threshold={threshold} must lie strictly between 0 and 1")
     plus, minus = loss.pair_trees

@@ -32,7 +32,8 @@ from theory.checker.reading import Refused
 from theory.expression.interval import Undefined
 from theory.losses import Loss
 
-from .binary import breakpoints, check_real
+from .binary import breakpoints, problem_of
+from .binary_covers import Failed, real_ends
 from .budget import Budget, OutOfBudget
 from .calibration_floats import POINTS as POINTS
 from .calibration_floats import Curves, NoEnclosure, convex_hull, curves_of, place_knots, place_lines
@@ -154,22 +155,21 @@ def enclose_calibration(
     loss: Loss, *, threshold: Fraction, points: int, boxes: int, seconds: float
 ) -> dict[str, Any] | str:
     """A certificate that `check` has verified, or why there is none."""
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold={threshold} must lie strictly between 0 and 1")
-    plus, minus = loss.pair_trees
-    check_real(loss)
-    problem = Problem(plus, minus, threshold, loss.domain.bound)
+    problem = problem_of(loss, threshold)
     budget = Budget(boxes, seconds)
     try:
         with ctx.workprec(PRECISION):
+            real = real_ends(problem, budget)
             found = propose(problem, points, budget)
+    except Failed as reason:
+        return f"the loss is not shown to be a real number everywhere: {reason}"
     except NoEnclosure as reason:
         return f"{reason}; if the risk is unbounded below, bound the scores, as in domain bounded:2"
     except (OutOfBudget, Refused, Undefined) as reason:
         spent = f"after {budget.spent} boxes; raise boxes={boxes} or seconds={seconds:g}"
         return f"out of budget {spent}" if isinstance(reason, OutOfBudget) else f"no enclosure closes: {reason}"
     header = {"format": FORMAT, "version": VERSION, "claim": "calibration", "loss": loss.to_dict()}
-    certificate = header | {"threshold": str(threshold)} | found
+    certificate = header | {"threshold": str(threshold)} | real | found
     result = check(certificate)
     return certificate if result.valid else f"the certificate was refused: {result.reason}"
 

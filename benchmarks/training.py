@@ -1,0 +1,143 @@
+"""Speed of training, as JSON on stdout; ratios within one run, one torch thread.
+
+    python benchmarks/training.py [--images 60000] [--steps 20] [--threads 1]
+
+`epoch`: one epoch of logistic regression on random images, against a `torch.utils.data.DataLoader` whose data set turns
+one image at a time from bytes to floats (what `ToTensor` and `Normalize` do, without PIL: a light version of it).
+`steps`: one step of the average-margin loss with orthogonality, and of each alone, against plain cross-entropy, batch
+128: the median of interleaved repeats.  `dca`: the full-set gradient of an epoch in units of such steps.
+`evaluation`: what the metrics of an epoch cost, beside the training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from deep import Dataset, TrainConfig
+from deep.dca import subtracted_gradient
+from deep.losses import AverageMarginLoss
+from deep.training import _Job
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def noise(images: int, pixels: int = 784, seed: int = 0) -> Dataset:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (images, pixels), dtype=np.uint8).astype(np.float32) / np.float32(255.0)
+    y = rng.integers(0, 10, images)
+    return Dataset("noise", x, y, x[:256], y[:256])
+
+
+def job(data: Dataset, **changes: Any) -> _Job:
+    return _Job(TrainConfig(dataset="noise", **changes), data, None, [])  # type: ignore[arg-type]
+
+
+class OneByOne(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """Bytes in memory, one image at a time through the usual transforms."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.pixels = np.rint(data.train_x * 255.0).astype(np.uint8).reshape(-1, 28, 28)
+        self.labels = data.train_y
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = torch.from_numpy(self.pixels[index]).unsqueeze(0).to(torch.float32).div(255.0)
+        return image.sub(0.0).div(1.0), int(self.labels[index])
+
+
+def epoch_row(images: int, repeats: int) -> dict[str, Any]:
+    data = noise(images)
+    ours, theirs = job(data, loss="ce"), job(data, loss="ce")
+    loader = DataLoader(OneByOne(data), batch_size=128, shuffle=True)
+
+    def plain() -> None:
+        for x, y in loader:
+            theirs.optimiser.zero_grad()
+            theirs.loss(theirs.model(x), y).backward()
+            theirs.optimiser.step()
+
+    ours._epoch()
+    pairs = [(seconds(ours._epoch), seconds(plain)) for _ in range(repeats)]
+    row = {"images": images, "epoch": min(p[0] for p in pairs), "dataloader": min(p[1] for p in pairs)}
+    row["ratio"] = row["dataloader"] / row["epoch"]
+    row["evaluation"] = seconds(lambda: ours._measure(1, 0.0))
+    return row
+
+
+def step_rows(steps: int) -> list[dict[str, Any]]:
+    kinds: dict[str, dict[str, Any]] = {
+        "ce": {"loss": "ce"},
+        "average-margin": {"loss": "average-margin"},
+        "ce + orthogonality": {"loss": "ce", "beta": 1e-3},
+        "average-margin + orthogonality": {"loss": "average-margin", "beta": 1e-3},
+        "the same, true kernels": {"loss": "average-margin", "beta": 1e-3, "kernels": "true"},
+    }
+    rows = []
+    for model, pixels in (("linear", 784), ("mlp", 784), ("mnist-cnn", 784), ("cifar-cnn", 3072)):
+        data = noise(128, pixels)
+        jobs = {name: job(data, model=model, **changes) for name, changes in kinds.items()}
+        for one in jobs.values():
+            one._epoch()
+        taken: dict[str, list[float]] = {name: [] for name in jobs}
+        for _ in range(steps):
+            for name, one in jobs.items():
+                taken[name].append(seconds(one._epoch))  # 128 images: one step
+        median = {name: statistics.median(values) for name, values in taken.items()}
+        rows.append({"model": model, "seconds": median, "ratio": {n: v / median["ce"] for n, v in median.items()}})
+    return rows
+
+
+def dca_rows() -> list[dict[str, Any]]:
+    rows = []
+    for model, images in (("linear", 8192), ("mlp", 8192), ("mnist-cnn", 1024)):
+        one = job(noise(images), model=model)
+        assert isinstance(one.loss, AverageMarginLoss)
+        loss = one.loss
+        epoch = min(seconds(one._epoch) for _ in range(2))
+        full = min(
+            seconds(lambda one=one, loss=loss: subtracted_gradient(one.model, loss, one.train_x, one.train_y))
+            for _ in range(2)
+        )
+        rows.append({"model": model, "images": images, "epoch": epoch, "full_gradient": full, "ratio": full / epoch})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    found = {
+        "torch": torch.__version__,
+        "threads": asked.threads,
+        "load_at_the_start": os.getloadavg()[0],
+        "epoch": epoch_row(asked.images, asked.repeats),
+        "steps": step_rows(asked.steps),
+        "dca": dca_rows(),
+    }
+    json.dump(found, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()
