@@ -66,3 +66,10 @@ def sticking_limit() -> dict[str, Any]:
 
 def _rows(columns: list[Any]) -> list[list[float]]:
     return [[float(x) for x in row] for row in zip(*columns, strict=True)]
+
+
+def family() -> dict[str, Any]:
+    """The paper's loss for every mu >= 0, tau > 0 and every number of classes: verdict, and whether it checks."""
+    found = theory.prove_family(theory.Family("average-margin", {"mu": "[0, inf)", "tau": "(0, inf)"}), classes="all")
+    verified = found.certificate is not None and theory.check(found.certificate).valid
+    return {"loss": found.loss, **found.summary(), "verified": verified}

@@ -187,6 +187,46 @@ def _excess(table: Table) -> Figure:
     return figure
 
 
+def _learning(table: Table) -> Figure:
+    figure, (panel,) = _panels(1)
+    values = _columns(table)
+    n = values["n"]
+    means = [value for name in table["names"] for value in values[f"mean, {name}"]]
+    floor = 0.5 * min((value for value in [*means, *table["plateaus"]] if value > 0), default=1e-6)
+    for k, (name, plateau) in enumerate(zip(table["names"], table["plateaus"], strict=True)):
+        colour = (PLAIN, PAPER, RELEASED, FOURTH)[k % 4]
+        mean = [max(m, floor) for m in values[f"mean, {name}"]]
+        spread = [s or 0.0 for s in values[f"standard error, {name}"]]
+        low = [min(s, m - 0.5 * floor) for s, m in zip(spread, mean, strict=True)]
+        panel.errorbar(n, mean, yerr=[low, spread], color=colour, marker="o", markersize=4, label=name)
+        if plateau > 0:
+            panel.axhline(plateau, color=colour, linestyle=":", linewidth=1.0)
+    first = max(values[f"mean, {table['names'][0]}"][0], floor)
+    reference = [first * (x / n[0]) ** -table["rate"] for x in n]
+    panel.plot(n, reference, "--", color=MUTED, linewidth=1.0, label="plug-in rate")
+    panel.set(xscale="log", yscale="log", xlabel="samples n", ylabel="excess 0-1 risk")
+    panel.legend(loc="lower left")
+    return figure
+
+
+def _frontier(table: Table) -> Figure:
+    figure, axes = _panels(2)
+    series = dict.fromkeys(row[0] for row in table["rows"])
+    edge = [(row[2], row[3]) for row in table["rows"] if row[0] == "frontier"]
+    axes[0].plot(*zip(*sorted(edge), strict=True), color=INK, linewidth=1.6, label="frontier")
+    for k, name in enumerate(name for name in series if name != "frontier"):
+        rows = [row for row in table["rows"] if row[0] == name]
+        colour, line = (PLAIN, PAPER)[k // 2 % 2], ("-", ":")[k % 2]
+        axes[0].plot([row[2] for row in rows], [row[3] for row in rows], line, color=colour)
+        axes[0].plot(rows[-1][2], rows[-1][3], "os"[k % 2], color=colour, markersize=6, label=name)
+        axes[1].plot([row[1] for row in rows], [row[4] for row in rows], line, color=colour, label=name)
+    axes[0].set(xlabel="minimum margin (distance)", ylabel="average margin (distance)")
+    axes[1].set(xscale="log", xlabel="epochs", ylabel="average margin given up")
+    for panel in axes:
+        panel.legend(loc="best")
+    return figure
+
+
 def _margins(table: Table) -> Figure:
     figure, axes = _panels(2)
     values = _columns(table)
@@ -226,6 +266,8 @@ _DRAWINGS: dict[str, Callable[[Table], Figure]] = {
     "minimisers": _minimisers,
     "calibration": _calibration,
     "excess-risk": _excess,
+    "learning": _learning,
+    "frontier": _frontier,
     "margins": _margins,
     "accuracy": _accuracy,
 }

@@ -47,9 +47,17 @@ class Settings:
 
 def run(settings: Settings, folder: File, tell: Callable[[str], None]) -> dict[str, Any]:
     """Solve the frontier, follow the paths, write frontier.json and frontier.svg; returns what the JSON holds."""
+    result, found, paths = compute(settings, tell)
+    make_folder(folder)
+    write_atomic(folder / "frontier.svg", svg_of(trade.frontier_figure(found, paths)))
+    write_atomic(folder / "frontier.json", dump_json(result))
+    return result
+
+
+def compute(settings: Settings, tell: Callable[[str], None]) -> tuple[dict[str, Any], trade.Frontier, list[trade.Path]]:
+    """The frontier and the paths, first as plain values for JSON."""
     losses = [read_loss(text) for text in settings.losses]
     x, y, words = load(settings)
-    make_folder(folder)
 
     def progress(done: int, total: int) -> None:
         tell(f"program {done}/{total}")
@@ -95,10 +103,7 @@ def run(settings: Settings, folder: File, tell: Callable[[str], None]) -> dict[s
         "svm_end": {"minimum": found.svm_end.minimum, "average": found.svm_end.average},
         "paths": [{**path.summary(found), "rate": _rate(path, found)} for path in paths],
     }
-    write_atomic(folder / "frontier.svg", svg_of(trade.frontier_figure(found, paths)))
-    plain = {key: _plain(value) for key, value in result.items()}
-    write_atomic(folder / "frontier.json", dump_json(plain))
-    return plain
+    return {key: _plain(value) for key, value in result.items()}, found, paths
 
 
 def load(settings: Settings) -> tuple[FloatArray, FloatArray, str]:

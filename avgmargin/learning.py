@@ -52,6 +52,17 @@ def read_sizes(text: str) -> tuple[int, ...]:
 
 def run(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Compute the missing seeds, then write curves.json and curves.svg; returns what the JSON holds."""
+    result, curves = compute(settings, folder / "seeds", tell)
+    figure = learning.curves_figure(curves, exponent=result["plug_in_rate"])
+    write_atomic(folder / "curves.svg", svg_of(figure))
+    write_atomic(folder / "curves.json", dump_json(result))
+    return result
+
+
+def compute(
+    settings: Settings, seeds: Path | None, tell: Callable[[str], None]
+) -> tuple[dict[str, Any], list[learning.Curve]]:
+    """The curves, first as plain values for JSON; with a folder, each seed is kept there and not computed again."""
     if settings.seeds < 1:
         raise UserError(f"seeds={settings.seeds} must be at least 1")
     calls = read_calls(settings.law)
@@ -63,8 +74,8 @@ def run(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[s
     rate = None if settings.exponent is None else learning.plug_in_rate(settings.exponent, law.dimension)
     per_seed = []
     for j in range(settings.seeds):
-        part = folder / "seeds" / f"{settings.key}-{j}.json"
-        held = read_object(part)
+        part = None if seeds is None else seeds / f"{settings.key}-{j}.json"
+        held = None if part is None else read_object(part)
         found = None if held is None else _read(held)
         if found is None:
             found = learning.learning_curves(
@@ -76,8 +87,9 @@ def run(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[s
                 learner=settings.learner,
                 tell=lambda words, j=j: tell(f"seed {j + 1}/{settings.seeds}: {words}"),  # type: ignore[misc]
             )
-            make_folder(folder / "seeds")
-            write_atomic(part, dump_json({"curves": [asdict(curve) for curve in found]}))
+            if part is not None:
+                make_folder(part.parent)
+                write_atomic(part, dump_json({"curves": [asdict(curve) for curve in found]}))
         per_seed.append(found)
     curves = [learning.merged(each) for each in zip(*per_seed, strict=True)]
     result = {
@@ -86,9 +98,7 @@ def run(settings: Settings, folder: Path, tell: Callable[[str], None]) -> dict[s
         "plug_in_rate": rate,
         "curves": [curve.summary() for curve in curves],
     }
-    write_atomic(folder / "curves.svg", svg_of(learning.curves_figure(curves, exponent=rate)))
-    write_atomic(folder / "curves.json", dump_json(result))
-    return result
+    return result, curves
 
 
 def _read(held: dict[str, Any]) -> list[learning.Curve] | None:

@@ -13,17 +13,21 @@ from . import arguments
 from .environment import code_fingerprint
 from .errors import UserError
 
-PARTS = ("proofs", "curves", "synthetic", "training")
+PARTS = ("proofs", "curves", "synthetic", "learning", "frontier", "training")
 TITLES = {
     "proofs": "proofs and certificates",
     "curves": "conditional risk near the tie",
     "synthetic": "synthetic laws",
+    "learning": "learning curves",
+    "frontier": "minimum against average margin",
     "training": "training on images",
 }
 _CODE = {
     "proofs": ("theory", "synthetic"),
     "curves": ("theory",),
     "synthetic": ("theory", "synthetic"),
+    "learning": ("theory", "synthetic"),
+    "frontier": ("theory", "synthetic"),
     "training": ("theory", "deep"),
 }
 CLASSES = (2, 3)
@@ -56,7 +60,8 @@ class Size:
     """How much each part does; grids in points, laws as (name, grid, classifiers, draws).
 
     `losses` and `three` are the losses proved for two and three classes, None for all; `three_budget` is the budget of
-    a three-class proof in boxes and seconds. Boxes should run out first: seconds depend on the machine.
+    a three-class proof in boxes and seconds. Boxes should run out first: seconds depend on the machine. `learning` is
+    sample sizes and seeds, `frontier` programs and gradient steps.
     """
 
     losses: tuple[str, ...] | None
@@ -68,6 +73,8 @@ class Size:
     hidden: int
     per_class: int
     curve_points: int
+    learning: tuple[tuple[int, ...], int]
+    frontier: tuple[int, int]
 
 
 _SIZES = {
@@ -81,6 +88,8 @@ _SIZES = {
         hidden=16,
         per_class=20,
         curve_points=40,
+        learning=((50, 200), 2),
+        frontier=(5, 60),
     ),
     "quick": Size(
         losses=None,
@@ -99,6 +108,8 @@ _SIZES = {
         hidden=1024,
         per_class=400,
         curve_points=250,
+        learning=((100, 1000, 10_000, 100_000), 3),
+        frontier=(25, 5000),
     ),
     "full": Size(
         losses=None,
@@ -117,6 +128,8 @@ _SIZES = {
         hidden=1024,
         per_class=400,
         curve_points=500,
+        learning=((100, 1000, 10_000, 100_000, 1_000_000), 5),
+        frontier=(50, 20_000),
     ),
 }
 _IDX_EPOCHS = {"tiny": (1, 1), "quick": (20, 4), "full": (50, 20)}
@@ -159,6 +172,7 @@ def jobs(request: Request, losses: Mapping[str, tuple[int, ...]]) -> list[Job]:
     found += [proof_job(name, 3, *size.three_budget) for name in three if 3 in losses[name]]
     found.append(Job("curves", "near-tie", {"points": size.curve_points}, "part of avgmargin reproduce"))
     found += law_jobs(request.scale, request.seed, tuple(names))
+    found += [learning_job(request), frontier_job(request)]
     return found + training_jobs(request)
 
 
@@ -183,6 +197,38 @@ def law_jobs(scale: str, seed: int, losses: tuple[str, ...]) -> list[Job]:
         )
         for law, grid, count, draws in _SIZES[scale].laws
     ]
+
+
+def learning_job(request: Request) -> Job:
+    """Learning curves of the two targets and the logistic loss."""
+    sizes, seeds = _SIZES[request.scale].learning
+    losses = ["logistic", _at("average-margin"), _at("average-margin-released")]
+    law = "tsybakov(exponent=1)"
+    settings = {
+        "law": law,
+        "sizes": list(sizes),
+        "seeds": seeds,
+        "exponent": 1.0,
+        "losses": losses,
+        "seed": request.seed,
+    }
+    words = f"avgmargin curves --law '{law}' --sizes {','.join(map(str, sizes))} --seeds {seeds} --exponent 1"
+    words += "".join(f" --loss '{loss}'" for loss in losses) + f" --seed {request.seed}"
+    return Job("learning", "learning-curves", settings, words)
+
+
+def frontier_job(request: Request) -> Job:
+    """The frontier of the two-group data with paths of the logistic and the paper's loss, free and in a ball."""
+    points, steps = _SIZES[request.scale].frontier
+    losses = ["logistic", _at("average-margin")]
+    settings = {"points": points, "steps": steps, "losses": losses, "ball": 2.0, "seed": request.seed}
+    words = f"avgmargin frontier --points {points} --steps {steps} --ball 2"
+    words += "".join(f" --loss '{loss}'" for loss in losses) + f" --seed {request.seed}"
+    return Job("frontier", "frontier", settings, words)
+
+
+def _at(loss: str) -> str:
+    return f"{loss}(mu=1,tau=5)"
 
 
 def training_jobs(request: Request) -> list[Job]:

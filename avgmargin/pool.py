@@ -21,7 +21,7 @@ from .plan import Job
 from .progress import Progress
 from .work import die_with_parent, execute
 
-_ORDER = ("proofs", "curves", "training", "synthetic")
+_ORDER = ("training", "learning", "frontier", "synthetic", "proofs", "curves")
 _POLL = 0.2  # seconds between looks at the messages of the workers
 Record = dict[str, Any]
 

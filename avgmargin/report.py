@@ -33,6 +33,7 @@ def assemble(
     for job, record in zip(jobs, records, strict=True):
         results[job.part].append(record["result"])
     proofs, (curves,), laws, runs = (results[part] for part in ("proofs", "curves", "synthetic", "training"))
+    (learning,), (frontier,) = results["learning"], results["frontier"]
     linear = next((run for run in runs if run["name"] == "linear-ce" and run["status"] == "done"), None)
     report: Report = {
         "format": FORMAT,
@@ -41,6 +42,9 @@ def assemble(
         "data": runs[0]["data"],
         "proofs": proofs,
         "curves": {"sticking_limit": curves["sticking_limit"]},
+        "family": curves["family"],
+        "learning": learning,
+        "frontier": frontier,
         "synthetic": {"laws": laws, "comparison": compare(laws, proofs)},
         "training": {
             "runs": runs,
@@ -135,6 +139,8 @@ def _figures(report: Mapping[str, Any], curves: Mapping[str, Any]) -> list[dict[
             curves["calibration"],
         ),
         _excess_figure(report["synthetic"]["laws"], curves["calibration"]),
+        _learning_figure(report["learning"]),
+        _frontier_figure(report["frontier"]),
         _margin_figure(report["training"]["runs"]),
         _accuracy_figure(report["training"]["runs"]),
     ]
@@ -169,6 +175,50 @@ def _excess_figure(laws: Sequence[Mapping[str, Any]], psi: Mapping[str, Any]) ->
         "Excess surrogate risk against excess 0-1 risk of random classifiers, with the bound psi, for both losses.",
         "Each dot is a random classifier on the law gaussian-plane; the inequality puts no dot below the curve.",
         {"columns": ["loss", "excess 0-1 risk", "excess surrogate risk", "bound"], "rows": rows, "bounds": bounds},
+    )
+
+
+def _learning_figure(found: Mapping[str, Any]) -> dict[str, Any]:
+    names = [curve["loss"] for curve in found["curves"]]
+    columns = [f"{kind}, {name}" for name in names for kind in ("mean", "standard error")]
+    sizes = found["settings"]["sizes"]
+    rows = [
+        [n, *(value for curve in found["curves"] for value in (curve["mean"][i], curve["spread"][i]))]
+        for i, n in enumerate(sizes)
+    ]
+    ends = "; ".join(
+        f"{curve['loss']}: {number(curve['mean'][-1], 2)} at n = {sizes[-1]}, limit {number(curve['plateau'], 2)}"
+        for curve in found["curves"]
+    )
+    return _figure(
+        "learning",
+        "Learning curves of exact histogram minimisers",
+        f"Excess 0-1 risk against the number of samples on the law {found['law']}. {ends}.",
+        f"Law {found['law']}; bars are standard errors over seeds. Dotted: the excess risk of the pointwise minimiser, "
+        f"where a curve must level off. Dashed: the plug-in rate n^(-{number(found['plug_in_rate'], 2)}). {ends}.",
+        {
+            "columns": ["n", *columns],
+            "rows": rows,
+            "names": names,
+            "plateaus": [curve["plateau"] for curve in found["curves"]],
+            "rate": found["plug_in_rate"],
+        },
+    )
+
+
+def _frontier_figure(found: Mapping[str, Any]) -> dict[str, Any]:
+    rows: list[list[Any]] = [["frontier", None, p["minimum"], p["average"], None] for p in found["frontier"]]
+    for path in found["paths"]:
+        columns = (path["epochs"], path["minimum"], path["average"], path["given_up"])
+        rows += [[path["name"], *values] for values in zip(*columns, strict=True)]
+    ends = "; ".join(f"{path['name']}: {number(path['given_up'][-1], 2)}" for path in found["paths"])
+    return _figure(
+        "frontier",
+        "Minimum against average margin of linear classifiers",
+        f"The frontier between minimum and average margin and training paths on it. Average margin given up: {ends}.",
+        f"Data: {found['data']}. Nothing lies above the black curve; its ends are the mean direction and the "
+        f"hard-margin SVM. Average margin given up against the mean direction at the last step: {ends}.",
+        {"columns": ["series", "epochs", "minimum margin", "average margin", "average given up"], "rows": rows},
     )
 
 

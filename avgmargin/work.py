@@ -55,6 +55,7 @@ def _curves(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
         "minimisers": curves.minimisers(points),
         "calibration": curves.calibration(points),
         "sticking_limit": curves.sticking_limit(),
+        "family": curves.family(),
     }
     return {"result": result, "files": {}}
 
@@ -67,6 +68,22 @@ def _law(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
     settings = LawSettings(**{**job.settings, "losses": tuple(job.settings["losses"])})
     losses = [theory.catalogue.get(name) for name in settings.losses]
     return {"result": run_law(settings, losses, lambda words: tell(0, words)), "files": {}}
+
+
+def _learning(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    from .learning import Settings, compute
+
+    asked = {**job.settings, "losses": tuple(job.settings["losses"]), "sizes": tuple(job.settings["sizes"])}
+    result, _ = compute(Settings(learner="histogram", **asked), None, lambda words: tell(0, words))
+    return {"result": result, "files": {}}
+
+
+def _frontier(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    from .frontier import Settings, compute
+
+    settings = Settings(**{**job.settings, "losses": tuple(job.settings["losses"])})
+    result, _, _ = compute(settings, lambda words: tell(0, words))
+    return {"result": result, "files": {}}
 
 
 def _training(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
@@ -91,6 +108,8 @@ _KINDS: dict[str, Callable[[Job, Path, Tell], dict[str, Any]]] = {
     "proofs": _proof,
     "curves": _curves,
     "synthetic": _law,
+    "learning": _learning,
+    "frontier": _frontier,
     "training": _training,
 }
 

@@ -150,6 +150,7 @@ class _Job:
             momentum=config.momentum,
             nesterov=config.momentum > 0.0,
             weight_decay=config.weight_decay,
+            fused=True,
         )
         self.train_x, self.test_x = (
             torch.tensor(x, dtype=config.torch_dtype) for x in (dataset.train_x, dataset.test_x)
@@ -193,7 +194,8 @@ class _Job:
             subtracted = subtracted_gradient(self.model, self.loss, self.train_x, self.train_y)
             loss = self.loss.convex_part
         for batch in torch.split(torch.randperm(len(self.train_y), generator=self.order), self.config.batch_size):
-            objective = loss(self.model(self.train_x[batch]), self.train_y[batch])
+            images = self.train_x.index_select(0, batch)  # twice as fast as indexing, which is general
+            objective = loss(self.model(images), self.train_y[batch])
             if self.config.beta > 0.0:
                 objective = objective + self.config.beta * self._orthogonality()
             self.optimiser.zero_grad()

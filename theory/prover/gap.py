@@ -29,7 +29,7 @@ def multiclass_gap(
     *,
     boxes: int = 1_000_000,
     seconds: float = 300.0,
-    share: Number = Fraction(4, 5),
+    share: Number = Fraction(9, 10),
     upper: bool = True,
     processes: int = 1,
 ) -> GapBound:

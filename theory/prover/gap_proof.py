@@ -23,7 +23,7 @@ from .gap_pieces import grow_apart
 
 _SHARES = (Fraction(1), Fraction(3, 5), Fraction(1, 4))
 """What part of the gap first aimed at is tried, one after the other."""
-_SLACK = Fraction(1, 40)
+_SLACK = Fraction(1, 100)
 """How far below the searched infimum the level of an upper bound is set, in parts of the gap."""
 _TINY = 1e-9
 """Searched gaps below it count as none."""
