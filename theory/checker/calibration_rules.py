@@ -76,7 +76,10 @@ def least(problem: Problem, eta: Fraction, ends: Sequence[Fraction | float]) -> 
         raise Refused(f"the cover at eta={eta} has no box")
     for score in ends if problem.jumps else ():
         if isinstance(score, Fraction):
-            low = below(problem.risk_at(eta, score).lo)
+            value = problem.risk_at(eta, score)
+            low = below(value.lo)
+            if low is None and not value.lo > 0:  # below() has no answer at either infinity
+                raise Refused(f"the risk at eta={eta} has no lower bound at the score {score}")
             found = found if low is None else min(found, low)
     return found
 

@@ -80,6 +80,8 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
             return CheckResult(False, claim, name, 0, f"a value cannot be enclosed: {undefined}")
         except NotPolyhedral as reason:
             return CheckResult(False, claim, name, 0, str(reason))
+        except RecursionError:
+            return CheckResult(False, claim, name, 0, "an entry is nested too deeply")
 
 
 def _check_cone(data: Mapping[str, Any], claim: str) -> int:

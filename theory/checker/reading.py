@@ -12,12 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from theory.expression.nodes import Const, Expr, Var, substitute
+from theory.expression.nodes import Const, Expr, Var, names, substitute
 from theory.expression.parse import BINARY_NAMES, OTHER_NAMES, PAIR_NAMES, SCORE_NAMES, parse
 from theory.expression.rewrite import stabilise
 
 from .binary_rules import Problem
 from .polyhedral_rules import Posterior
+from .realness import real_as_written
 
 FORMAT, VERSION, PRECISION = "avgmargin certificate", 1, 80
 MAX_BYTES, MAX_BOXES = 32_000_000, 500_000
@@ -97,18 +98,14 @@ def _domain(loss: dict[str, Any]) -> tuple[str, Fraction | None]:
     return kind, value
 
 
-def _written(loss: dict[str, Any], key: str, names: frozenset[str], values: Mapping[str, Any]) -> Expr:
+def _written(loss: dict[str, Any], key: str, scores: frozenset[str], values: Mapping[str, Any]) -> Expr:
     """The formula as it stands, with exact parameters."""
     text = get(loss, key, str)
     try:
-        tree = parse(text, names, frozenset(values))
+        tree = parse(text, scores, frozenset(values))
     except ValueError as error:
         raise CertificateError(f"certificate formula cannot be read: {error}") from None
     return substitute(tree, {name: Const(x) for name, x in values.items() if isinstance(x, Fraction)})
-
-
-def _tree(loss: dict[str, Any], key: str, names: frozenset[str], values: Mapping[str, Any]) -> Expr:
-    return stabilise(_written(loss, key, names, values))
 
 
 def read_problem(data: Mapping[str, Any]) -> Problem:
@@ -149,4 +146,11 @@ def read_multiclass(data: Mapping[str, Any]) -> tuple[Expr, int, str, Fraction |
     vectors = {name: value for name, value in values.items() if isinstance(value, tuple)}
     if any(len(value) != classes for value in vectors.values()):
         raise CertificateError("certificate vector parameters must have one entry per class")
-    return _tree(loss, "multiclass", SCORE_NAMES, values), classes, *_domain(loss), vectors
+    written = _written(loss, "multiclass", SCORE_NAMES, values)
+    known = SCORE_NAMES | OTHER_NAMES | {known for name in vectors for known in (name, f"{name}k")}
+    if strange := sorted(names(written) - known):
+        raise CertificateError(f"certificate formula has the name {strange[0][:20]!r}, which has no value")
+    kind, limit = _domain(loss)
+    if not real_as_written(written, classes, limit, vectors):
+        raise Refused("the formula as written is not certainly real for all scores")
+    return stabilise(written), classes, kind, limit, vectors

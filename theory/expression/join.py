@@ -11,7 +11,24 @@ from fractions import Fraction
 
 from .enclosure import enclose
 from .interval import INF, NEG_INF, Interval, Undefined
-from .nodes import Call, Const, Div, Expr, Max, Min, Pow, Sub, Var, Where, names, rebuild, substitute, walk
+from .nodes import (
+    Call,
+    Const,
+    Div,
+    Expr,
+    Max,
+    MaxOther,
+    Min,
+    Pow,
+    Sub,
+    SumOther,
+    Var,
+    Where,
+    names,
+    rebuild,
+    substitute,
+    walk,
+)
 from .normal import TooLarge, from_polynomial, normal_form, polynomial, same_function
 from .rewrite import simplify, stabilise
 
@@ -55,8 +72,15 @@ def _joined(node: Where) -> Expr:
         high, low = (
             substitute(branch, {name: _kinked(kind, name, edge)}) for kind, branch in ((Max, above), (Min, below))
         )
-        return normal_form(high + low - ends[0])
+        joined = normal_form(high + low - ends[0])
+        return node if _nested(joined) else joined
     return node
+
+
+def _nested(tree: Expr) -> bool:
+    """A class sum or maximum stands inside another, where its own f_k would be taken for the outer one's."""
+    sums = [node for node in walk(tree) if isinstance(node, (SumOther, MaxOther))]
+    return any(isinstance(inner, (SumOther, MaxOther)) for node in sums for inner in walk(node.body))
 
 
 def _kinked(kind: type[Max] | type[Min], name: str, edge: Expr) -> Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,8 +24,10 @@ from .gap_pieces import grow_apart
 
 _SHARES = (Fraction(1), Fraction(3, 5), Fraction(1, 4))
 """What part of the gap first aimed at is tried, one after the other."""
-_SLACK = Fraction(1, 100)
-"""How far below the searched infimum the level of an upper bound is set, in parts of the gap."""
+_SLACKS = (Fraction(1, 100), Fraction(1, 40), Fraction(1, 10))
+"""How far below the searched infimum the level of an upper bound is set, in parts of the gap; the first that closes."""
+_LEVEL_BOXES = 5000
+"""Boxes that the trees of one level may take."""
 _TINY = 1e-9
 """Searched gaps below it count as none."""
 
@@ -154,15 +157,15 @@ class GapProof:
         if cost is None or not gap > _TINY:
             return None
         least = float(self.ground.best(as_array([x]))[1][0])
-        level = _short(Fraction(least) - _SLACK * Fraction(gap), gap, -1)
-        value = _short(Fraction(cost, size * UNIT) - level, gap, 1)
-        budget = Budget(min(20_000, self.budget.boxes), self.budget.seconds / 5)
-        try:
-            trees = [self._level(ranked, level, budget) for ranked in posterior_orders(x, ordered)]
-        except (OutOfBudget, GapTooLarge):
-            return None
         texts = {"p": [str(share) for share in x], "scores": [str(score) for score in scores]}
-        return texts | {"value": str(value), "level": str(level), "trees": trees}
+        for slack in _SLACKS:
+            level = _short(Fraction(least) - slack * Fraction(gap), gap, -1)
+            value = _short(Fraction(cost, size * UNIT) - level, gap, 1)
+            budget = Budget(min(_LEVEL_BOXES, self.budget.boxes), self.budget.seconds / 10)
+            with suppress(OutOfBudget, GapTooLarge):
+                trees = [self._level(ranked, level, budget) for ranked in posterior_orders(x, ordered)]
+                return texts | {"value": str(value), "level": str(level), "trees": trees}
+        return None
 
     def _level(self, ranked: Posterior, level: Fraction, budget: Budget) -> list[Any]:
         splits = Splits(self.rules, self.ground)
