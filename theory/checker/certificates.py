@@ -82,6 +82,10 @@ def check(certificate: Mapping[str, Any] | str | Path) -> CheckResult:
             return CheckResult(False, claim, name, 0, str(reason))
         except RecursionError:
             return CheckResult(False, claim, name, 0, "an entry is nested too deeply")
+        except CertificateError:
+            raise
+        except ValueError as error:  # splits thousands deep make fractions that Python will not write out
+            return CheckResult(False, claim, name, 0, f"a number is out of bounds: {error}")
 
 
 def _check_cone(data: Mapping[str, Any], claim: str) -> int:
