@@ -192,7 +192,7 @@ def test_the_page_has_every_section_and_stands_alone(folder: Path) -> None:
 def test_every_figure_has_words_and_the_numbers_behind_it(folder: Path, made: dict[str, Any]) -> None:
     _, page = page_of(folder)
     drawn = [attrs for tag, attrs in page.tags if tag == "svg"]
-    assert len(drawn) == len(made["figures"]) == 6
+    assert len(drawn) == len(made["figures"]) == 8
     for attrs, figure in zip(drawn, made["figures"], strict=False):
         assert attrs["role"] == "img"
         assert len(attrs["aria-label"] or "") > 40

@@ -172,14 +172,13 @@ IN_ROWS = {catalogue.entry(name).name for row, (name, _) in PUBLISHED.items() if
 MULTICLASS = [e.name for e in catalogue.ENTRIES if e.kind != "binary" and e.claim(3) and e.name not in IN_ROWS]
 
 
-_FAR_TIE = "no rule of the cone holds near a tie of the two top scores that leave the third behind"
-OPEN = {"alpha-loss": _FAR_TIE, "generalised-cross-entropy": _FAR_TIE, "pairwise-exponential": _FAR_TIE}
+OPEN: dict[str, str] = {}
 """Claims on three classes that the prover leaves undecided, and why."""
 
 NOT_MET = {"mu < 0", "classes <= 4"}
 """Conditions of claims outside the range of a parameter, or on more than three classes: `test_oracle` has them."""
 
-HEAVY = frozenset(["active-passive", "generalised-cross-entropy"])
+HEAVY = frozenset(["active-passive"])
 """Decided with AVGMARGIN_SLOW=1 only, as more than three seconds are too many for one of a hundred."""
 
 

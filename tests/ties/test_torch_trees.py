@@ -76,10 +76,11 @@ def differences(loss: Loss, logits: Floats, labels: NDArray[np.int64], step: flo
 
 
 def off_kinks(logits: Floats, labels: NDArray[np.int64], *levels: float) -> bool:
-    """Whether every difference of two scores of a row stays away from 0 and from +-level."""
+    """Whether every score stays away from +-level, and every difference of two of a row from that and from 0."""
     gaps = logits[:, :, None] - logits[:, None, :]
     gaps = gaps[:, ~np.eye(logits.shape[1], dtype=bool)]
-    return all(np.abs(np.abs(gaps) - level).min() > OFF_KINKS for level in (0.0, *levels))
+    alone = all(np.abs(np.abs(logits) - level).min() > OFF_KINKS for level in levels)
+    return alone and all(np.abs(np.abs(gaps) - level).min() > OFF_KINKS for level in (0.0, *levels))
 
 
 # -- the hand-written loss ------------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ def test_every_multiclass_loss_of_the_catalogue(name: str, batch: tuple[Floats, 
     values = module.values(torch.tensor(logits), torch.tensor(labels)).numpy()
     np.testing.assert_allclose(values, np.take_along_axis(loss.values(logits), labels[:, None], axis=1)[:, 0], **SAME)
     levels = [float(v) for v in loss.parameters.values() if isinstance(v, Fraction)]
-    if loss.domain.kind == "all" and off_kinks(logits, labels, 1.0, *levels):
+    if loss.domain.kind == "all" and off_kinks(logits, labels, 1.0, 1.0 / (logits.shape[1] - 1), *levels):
         value, gradient = torch_gradient(module, logits, labels)
         expected = differences(loss, logits, labels)
         scale = 1.0 + abs(value)  # the rounding of the values, over the step, is what the differences carry
