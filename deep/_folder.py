@@ -1,10 +1,11 @@
 """The run folder: what lies where, written so that it can be interrupted at any moment.
 
-    config.toml  env.json  metrics.jsonl  checkpoints/  manifest.json  summary.json
+    config.toml  env.json  metrics.jsonl  checkpoints/  milestones/  manifest.json  summary.json
 
 ``summary.json`` is written last, in one step, and marks a finished run; ``manifest.json`` holds the SHA-256 of every
 other file, the coming summary included.  A checkpoint is two safetensors files and a JSON file with their SHA-256,
-written last: a checkpoint whose JSON file is absent, or whose bytes do not match it, does not exist.
+written last: a checkpoint whose JSON file is absent, or whose bytes do not match it, does not exist.  ``milestones/``
+keeps the weights of epochs 0, 1, 2, 5, 10, 20, 50, ... so that anything can be measured through training afterwards.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._checkpoints = self.path / "checkpoints"
+        self._milestones = self.path / "milestones"
         self._metrics = self.path / "metrics.jsonl"
 
     # -- the whole folder ---------------------------------------------------------------------------------------------
@@ -158,6 +160,19 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
+    # -- milestones ---------------------------------------------------------------------------------------------------
+
+    def save_milestone(self, epoch: int, weights: bytes) -> None:
+        """Keep these weights for good if ``epoch`` is 0 or has the digits 1, 2 or 5 and zeros."""
+        if is_milestone(epoch):
+            self._milestones.mkdir(exist_ok=True)
+            write_atomic(self._milestones / f"epoch-{epoch:05d}.safetensors", weights)
+
+    def milestones(self) -> dict[int, Path]:
+        """The kept weights by epoch, in order."""
+        files = sorted(self._milestones.glob("epoch-*.safetensors"))
+        return {int(file.name.split(".")[0].removeprefix("epoch-")): file for file in files}
+
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, epoch: int, weights: bytes, state: bytes) -> None:
@@ -198,6 +213,15 @@ class RunFolder:
     def _epochs(self) -> list[int]:
         names = (p.name.removesuffix(".json").removeprefix("epoch-") for p in self._checkpoints.glob("epoch-*.json"))
         return sorted(int(name) for name in names if name.isdecimal())
+
+
+def is_milestone(epoch: int) -> bool:
+    """Whether the weights of an epoch are kept for good: 0, 1, 2, 5, 10, 20, 50, ...
+
+    >>> [epoch for epoch in range(60) if is_milestone(epoch)]
+    [0, 1, 2, 5, 10, 20, 50]
+    """
+    return epoch == 0 or str(epoch).rstrip("0") in ("1", "2", "5")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

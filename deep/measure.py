@@ -15,13 +15,15 @@ from theory.margins import functional_margins, linear_label_margins, linear_marg
 from ._torch_ops import margin
 from .models import ConvNet, LinearClassifier
 
-__all__ = ["Metrics", "distances", "evaluate", "logits_of", "margins"]
+__all__ = ["QUANTILES", "Metrics", "distances", "evaluate", "logits_of", "margins"]
 
 Metrics = dict[str, float]
 Floats = NDArray[np.float64]
 
 _ROWS = 8192  # images at a time: bounds memory and never changes a result by more than rounding
 _CONV_ROWS = 512  # of a convolution net, whose widest layer takes 32 x 26 x 26 floats an image
+_EXACT_ROWS = 1024  # in float64: what stays in the processor's cache is twice as fast
+QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75}
 
 
 @contextmanager
@@ -68,9 +70,9 @@ def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> F
 
 
 def evaluate(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, part: str) -> Metrics:
-    """Return loss, accuracy and mean and least functional margin over a data set, under keys ``<part>_...``.
+    """Return loss, accuracy, and mean, least and ``QUANTILES`` of the functional margin, under keys ``<part>_...``.
 
-    ``loss`` gives the mean of a batch.  All four are NaN or infinite together with the logits.
+    ``loss`` gives the mean of a batch.  All are NaN or infinite together with the logits.
     """
     logits = logits_of(model, x)
     with torch.no_grad():
@@ -81,6 +83,7 @@ def evaluate(model: nn.Module, loss: nn.Module, x: Tensor, y: Tensor, part: str)
         f"{part}_accuracy": float((logits.argmax(dim=1) == y).double().mean()),
         f"{part}_margin_mean": float(alpha.mean()),
         f"{part}_margin_min": float(alpha.min()),
+        **_quantiles(f"{part}_margin", alpha.numpy(force=True)),
     }
 
 
@@ -90,13 +93,13 @@ def distances(model: LinearClassifier, x: NDArray[np.float32], y: NDArray[np.int
     ``distance_mean``, ``distance_min``: signed distance to the boundary of the predicted class (``linear_margins``);
     ``distance_correct_mean``: the same over rightly classified images only (0 where there are none);
     ``label_distance_mean``, ``label_distance_min``: the label's half-spaces (``linear_label_margins``), which is the
-    reading that reproduces the paper's curves.  Everything is computed in float64.
+    reading that reproduces the paper's curves; ``QUANTILES`` of both.  Everything is computed in float64.
     """
     weight = model.fc.weight.detach().double().numpy()
     bias = model.fc.bias.detach().double().numpy()
     signed, label = np.empty(len(y)), np.empty(len(y))
-    for start in range(0, len(y), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for start in range(0, len(y), _EXACT_ROWS):
+        rows = slice(start, start + _EXACT_ROWS)
         pixels, own = x[rows].astype(np.float64), y[rows]
         signed[rows] = linear_margins(weight, bias, pixels, own)
         label[rows] = signed[rows]
@@ -109,7 +112,14 @@ def distances(model: LinearClassifier, x: NDArray[np.float32], y: NDArray[np.int
         f"{part}_distance_correct_mean": float(correct.mean()) if len(correct) else 0.0,
         f"{part}_label_distance_mean": float(label.mean()),
         f"{part}_label_distance_min": float(label.min()),
+        **_quantiles(f"{part}_distance", signed),
+        **_quantiles(f"{part}_label_distance", label),
     }
+
+
+def _quantiles(name: str, values: Floats) -> Metrics:
+    found = np.quantile(values, list(QUANTILES.values()))
+    return {f"{name}_{key}": float(value) for key, value in zip(QUANTILES, found, strict=True)}
 
 
 def _writable(x: Tensor | ArrayLike) -> Tensor | NDArray[np.generic]:

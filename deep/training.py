@@ -168,9 +168,11 @@ class _Job:
             if not all(map(math.isfinite, record.values())):
                 status, advice = "diverged", f"epoch {epoch} gave NaN or infinity: lower lr={self.config.lr:g} or beta"
                 break
+            weights, state = self._state()
+            self.run.save_milestone(epoch, weights)
             self.run.append_metrics(record)
             if epoch > 0:
-                self.run.save_checkpoint(epoch, *self._state())
+                self.run.save_checkpoint(epoch, weights, state)
             records.append(record)
             if progress is not None:
                 progress(epoch, record)

@@ -156,7 +156,7 @@ def _linear(
     weight: ArrayLike, bias: ArrayLike, x: ArrayLike, labels: ArrayLike
 ) -> tuple[Floats, Floats, Floats, Integers]:
     """Check the arguments of a linear classifier and return weight, bias, scores and labels."""
-    w, b, points = _finite("weight", weight, 2), _finite("bias", bias, 1), _finite("x", x, 2)
+    w, b, points = _finite("weight", weight, 2), _finite("bias", bias, 1), _real("x", x, 2)
     if len(b) != len(w):
         raise ValueError(f"bias of shape {b.shape} must have one entry for each of the {len(w)} rows of weight")
     if points.shape[1] != w.shape[1]:
@@ -164,22 +164,28 @@ def _linear(
     y = _labels(labels, len(points), len(w))
     with np.errstate(over="ignore", invalid="ignore"):
         f = points @ w.T + b
-    if not np.isfinite(f).all():
+    if not np.isfinite(f).all():  # as it is wherever x is not: 0 times infinity and NaN are NaN
+        _finite("x", points, 2)
         raise ValueError(f"max |weight|={np.abs(w).max():.3g} must leave the scores x W^T + b finite in float64")
     return w, b, f, y
 
 
 def _finite(name: str, value: ArrayLike, ndim: int) -> Floats:
+    array = _real(name, value, ndim)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name}[{', '.join(map(str, where))}]={array[where]} must be finite")
+    return array
+
+
+def _real(name: str, value: ArrayLike, ndim: int) -> Floats:
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} of dtype {array.dtype} must hold real numbers")
     array = array.astype(np.float64, copy=False)
     if array.ndim != ndim:
         raise ValueError(f"{name} of shape {array.shape} must have {ndim} dimension{'s' if ndim > 1 else ''}")
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(f"{name}[{', '.join(map(str, where))}]={array[where]} must be finite")
     return array
 
 
