@@ -128,6 +128,7 @@ def test_evaluation_is_the_definition(toy: Dataset) -> None:
             "p_accuracy": (alpha > 0).mean(),
             "p_margin_mean": alpha.mean(),
             "p_margin_min": alpha.min(),
+            **{f"p_margin_{key}": np.quantile(alpha, q) for key, q in measure.QUANTILES.items()},
         },
         rel=1e-12,
     )

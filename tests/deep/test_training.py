@@ -91,7 +91,11 @@ def test_a_run_learns_and_leaves_what_it_says(toy: Dataset, tmp_path: Path) -> N
         "env.json",
         "manifest.json",
         "metrics.jsonl",
+        "milestones",
         "summary.json",
+    ]
+    assert [p.name for p in sorted((folder / "milestones").iterdir())] == [
+        f"epoch-0000{epoch}.safetensors" for epoch in (0, 1, 2, 5)
     ]
     assert sorted(p.name for p in (folder / "checkpoints").glob("*.json")) == ["epoch-00005.json", "epoch-00006.json"]
     assert len(list((folder / "checkpoints").iterdir())) == 6
