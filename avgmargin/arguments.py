@@ -215,7 +215,7 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--list", action="store_true", dest="show", help="only list the presets, with their numbers")
     for name, kind, default, text in (
         ("model", str, "linear", "linear, mlp, mnist-cnn or cifar-cnn"),
-        ("loss", str, "average-margin", "ce, average-margin or average-margin-released"),
+        ("loss", str, "average-margin", "ce, average-margin, average-margin-released or hinge-penalty"),
         ("mu", float, 0.1, "weight of the truncated hinge"),
         ("tau", float, 5.0, "its truncation, in units of score"),
         ("beta", float, 0.0, "weight of the orthogonality penalty"),
@@ -228,9 +228,20 @@ def _train(parser: Parser) -> None:
         ("optimiser", str, "direct", "direct, or dca: the gradient of mu H_0 taken once an epoch"),
         ("beta-as", str, "formula", "formula, or released: the penalty counted again at a layer's bias"),
         ("kernels", str, "reshaped", "convolutions in that penalty: reshaped (as published) or true"),
+        ("dtype", str, "float32", "float32, float64 or bf16-mixed"),
+        ("method", str, "erm", "erm, or on perturbed images: adversarial, trades or mma"),
+        ("attack-eps", float, 1.0, "radius of the L2 ball of adversarial and trades"),
+        ("attack-steps", int, 10, "gradient steps that look for each perturbation"),
+        ("attack-step-size", float, 0.25, "their length"),
+        ("attack-objective", str, "margin", "what adversarial climbs: margin or ce"),
+        ("trades-beta", float, 6.0, "weight of the divergence of trades"),
+        ("mma-limit", float, 2.0, "margin above which mma leaves an image alone"),
     ):
         parser.value(f"--{name}", type=kind, metavar=name.upper(), help=f"{text} (default {default}, or the preset's)")
     parser.value("--penalty", metavar="paper|released", help="which average-margin penalty; sets --loss")
+    parser.value("--row", metavar="ROW", help="with a preset ...-reg: a row of the comparison, as trades (see --list)")
+    parser.value("--processes", type=int, default=1, metavar="N", help="processes that share each batch (default 1)")
+    parser.value("--accelerator", default="cpu", metavar="cpu|cuda", help="where to compute (default %(default)s)")
     _seed(parser)
     _data(parser)
     parser.value(
@@ -251,8 +262,78 @@ def _data_command(parser: Parser) -> None:
     _json(parser)
 
 
+def _subject(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder, finished or not, or a published checkpoint file")
+    parser.value("--epoch", type=int, metavar="K", help="the weights after K epochs (default: the last kept)")
+    parser.value("--images", type=int, metavar="N", help="the first N test images (default 200)")
+    parser.value("--model", metavar="M", help="the network that a checkpoint file must hold, as in mnist-cnn")
+    parser.value("--per-class", type=int, metavar="N", help="of a run on the 5,000 digits with its own --per-class")
+    _data(parser)
+    _seed(parser)
+
+
+def _measure(parser: Parser) -> None:
+    _subject(parser)
+    parser.add_argument("--through", action="store_true", help="at every kept epoch: 0, 1, 2, 5, 10, 20, 50, ...")
+    parser.value("--parts", metavar="A,B", help="what to measure, or all (default: all but pgd and pgd-published)")
+    parser.value("--eps", metavar="E,E", help="radii of robust accuracy (default 0.5,1,1.5,2)")
+    parser.value("--radius", type=float, metavar="R", help="ball of the paper's estimate (default 5)")
+    parser.value("--samples", type=int, metavar="N", help="its samples (default 256)")
+    parser.value("--pgd-eps", metavar="E,E", help="radii of the parts pgd and pgd-published (default 1,2)")
+    parser.value("--steps", type=int, metavar="N", help="steps of the part pgd (default 200)")
+    parser.value("--published-steps", type=int, metavar="N", help="steps of the part pgd-published (default 1000)")
+    parser.value("--out", metavar="DIR", help="folder of measure.json (default <folder of RUN>/measured/<RUN>)")
+    _json(parser)
+
+
+def _attack(parser: Parser) -> None:
+    _subject(parser)
+    parser.value("--eps", metavar="E,E", help="radii of the L2 ball (default 0.5,1,1.5,2)")
+    parser.value("--objective", default="margin", metavar="O", help="margin (default) or cross-entropy")
+    parser.add_argument("--as-published", action="store_true", help="the paper's own: cross-entropy, 1000 steps of .01")
+    parser.value("--steps", type=int, metavar="N", help="gradient steps (default 200)")
+    parser.value("--step-size", type=float, metavar="S", help="their length (default 0.05)")
+    _json(parser)
+
+
+def _sweep(parser: Parser) -> None:
+    parser.add_argument("presets", nargs="+", metavar="PRESET", help="runs to start from (see train --list)")
+    for name, text in (("mu", "weights"), ("tau", "truncations"), ("beta", "weights"), ("lr", "learning rates")):
+        parser.value(f"--{name}", metavar="V,V", help=f"{text} of {name}, as in 0.01,0.1")
+    parser.value("--penalty", metavar="P,P", help="none, paper, released")
+    parser.value(
+        "--over", action="append", default=[], metavar="FIELD=V,V", help="any other field, as in row=plain,hinge"
+    )
+    parser.value("--seeds", default="0", metavar="S", help="as in 0,1,2 or 0-4 (default %(default)s)")
+    parser.value("--epochs", type=int, metavar="N", help="epochs of every run (default: the preset's)")
+    parser.value("--measure", metavar="A,B", help="parts to measure after each run (see measure --parts), or default")
+    parser.value("--images", type=int, metavar="N", help="with --measure: the first N test images (default 200)")
+    _backend(parser)
+    _data(parser)
+    parser.value("--out", default="runs/sweep", metavar="DIR", help="folder of the runs (default %(default)s)")
+    _json(parser)
+
+
+def _backend(parser: Parser) -> None:
+    parser.value("--jobs", type=int, default=0, metavar="N", help="worker processes (default: 2, or 1 on one core)")
+    parser.value("--backend", default="joblib", metavar="B", help="joblib (default), or dask for many machines")
+    parser.value("--scheduler", metavar="ADDRESS", help="with --backend dask, as in tcp://host:8786")
+
+
+def _table(parser: Parser) -> None:
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders of runs")
+    parser.value("--measured", metavar="DIR", help="where the measurements lie (default <folder of RUN>/measured)")
+    parser.add_argument("--csv", action="store_true", help="print CSV")
+    _json(parser)
+
+
 def _reproduce(parser: Parser) -> None:
-    _scale(parser)
+    parser.value("--scale", default="quick", metavar="S", help="quick (default), full, or paper: the paper's presets")
+    parser.value("--only", metavar="A,B", help="with --scale paper: presets or families (default mnist-lr,mnist-mlp)")
+    parser.value("--epochs", type=int, metavar="N", help="with --scale paper: train no more than N epochs")
+    parser.value("--images", type=int, metavar="N", help="with --scale paper: test images attacked (default 200)")
+    parser.value("--backend", default="joblib", metavar="B", help="with --scale paper: joblib (default) or dask")
+    parser.value("--scheduler", metavar="ADDRESS", help="with --backend dask, as in tcp://host:8786")
     parser.value("--out", metavar="DIR", help="run folder (default runs/reproduce-<scale>)")
     _data(parser)
     _seed(parser)
@@ -276,6 +357,10 @@ COMMANDS = (
     Command("frontier", "minimum against average margin of linear classifiers, exactly", _frontier),
     Command("curves", "learning curves: excess risk of empirical minimisers against the sample size", _curves),
     Command("train", "train one model on digits and measure its margins", _train),
+    Command("measure", "every margin of a trained model: exact, bounds, the paper's estimate, attacks", _measure),
+    Command("attack", "fixed-eps attacks on a trained model, with checks of their health", _attack),
+    Command("sweep", "many trainings over mu, tau, beta, lr, seeds, here or on a Dask cluster", _sweep),
+    Command("table", "trained runs side by side, as a table, CSV or JSON", _table),
     Command("data", "data sets: what is known of them, and the check sums of a folder", _data_command),
     Command("report", "write report.html of a run again, from its report.json", _report),
 )

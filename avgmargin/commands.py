@@ -386,7 +386,7 @@ def train(asked: Namespace) -> ExitCode:
     from theory.storage import sha256_of_bytes
 
     from . import presets
-    from .experiments import run_training
+    from .experiments import run_training, stoppable
     from .files import check_can_make, dump_json, slug
 
     if asked.show:
@@ -400,7 +400,8 @@ def train(asked: Namespace) -> ExitCode:
     def tell(epoch: int, words: str) -> None:
         print(f"epoch {epoch}/{config['epochs']}: {words}", file=sys.stderr)
 
-    found = run_training(config, source, folder, tell)
+    with stoppable(folder):
+        found = run_training(config, source, folder, tell, presets.hardware(asked))
     found["folder"] = str(folder)
     if asked.json:
         print_json(found)
@@ -413,8 +414,43 @@ def train(asked: Namespace) -> ExitCode:
     return ExitCode.DONE if found["status"] == "done" else ExitCode.FAILED
 
 
+def measure(asked: Namespace) -> ExitCode:
+    """Every way of measuring on one run or checkpoint."""
+    from .deep_commands import measure as run
+
+    return run(asked)
+
+
+def attack(asked: Namespace) -> ExitCode:
+    """Fixed-eps attacks on one run or checkpoint."""
+    from .deep_commands import attack as run
+
+    return run(asked)
+
+
+def sweep(asked: Namespace) -> ExitCode:
+    """A grid of trainings."""
+    from .deep_commands import sweep as run
+
+    return run(asked)
+
+
+def table(asked: Namespace) -> ExitCode:
+    """Runs side by side."""
+    from .deep_commands import table as run
+
+    return run(asked)
+
+
 def reproduce(asked: Namespace) -> ExitCode:
     """The main job."""
+    if asked.scale == "paper":
+        from .deep_commands import paper
+
+        return paper(asked)
+    for name in ("only", "epochs", "images", "scheduler"):
+        if getattr(asked, name) is not None:
+            raise UserError(f"--{name} is for --scale paper, not for --scale {asked.scale}")
     from .plan import Request
     from .pool import default_workers
     from .proofs import Unfit
@@ -496,6 +532,10 @@ RUN: dict[str, Callable[[Namespace], ExitCode]] = {
     "frontier": frontier,
     "curves": curves,
     "train": train,
+    "measure": measure,
+    "attack": attack,
+    "sweep": sweep,
+    "table": table,
     "reproduce": reproduce,
     "data": data,
     "report": report,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +50,35 @@ def describe(dataset: deep.Dataset) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def stoppable(folder: Path) -> Iterator[None]:
+    """While a run is trained into `folder` in the main thread: say what is left when it is told to stop.
+
+    An interrupt (SIGINT) goes on as KeyboardInterrupt; a request to end (SIGTERM) as SystemExit with code 143.
+    """
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it has been heard; the line below is all that is left to do
+        name = "SIGTERM" if isinstance(stop, SystemExit) else "SIGINT"
+        kept = f"the epochs stored in {folder} are kept, and the same command goes on from there"
+        print(f"avgmargin: stopped by {name}; {kept}", file=sys.stderr, flush=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def run_training(
-    config: Mapping[str, Any], source: DataSource, folder: str | os.PathLike[str], tell: Callable[[int, str], None]
+    config: Mapping[str, Any],
+    source: DataSource,
+    folder: str | os.PathLike[str],
+    tell: Callable[[int, str], None],
+    hardware: deep.Hardware | None = None,
 ) -> dict[str, Any]:
     """Train, or take up or read a stored run, and return configuration, data and metrics as plain JSON values.
 
@@ -62,7 +92,7 @@ def run_training(
         tell(epoch, f"train accuracy {metrics['train_accuracy']:.3f}, loss {metrics['train_loss']:.3f}")
 
     try:
-        done = deep.train(settings, dataset, folder, progress)
+        done = deep.train(settings, dataset, folder, progress, hardware or deep.Hardware())
     except deep.RunFolderError as error:
         raise UserError(str(error)) from None
     return {

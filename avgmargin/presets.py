@@ -17,7 +17,8 @@ from .files import slug
 
 DATA_VARIABLE = "AVGMARGIN_DATA"
 _FLAGS = ("model", "loss", "mu", "tau", "beta", "lr", "epochs", "batch_size", "hidden")  # of every run
-_MORE = ("momentum", "weight_decay", "optimiser", "beta_as", "kernels")  # in a configuration where they are given
+_MORE = ("momentum", "weight_decay", "optimiser", "beta_as", "kernels", "dtype")  # in one where they are given
+_ROBUST = ("method", "attack_eps", "attack_steps", "attack_step_size", "attack_objective", "trades_beta", "mma_limit")
 _PENALTIES = {"paper": "average-margin", "released": "average-margin-released"}
 
 
@@ -26,22 +27,33 @@ def settings(asked: Namespace, tell: Callable[[str], None]) -> tuple[dict[str, A
 
     `tell` hears words about the data. Raises UserError, or ValueError from `deep`, in one line.
     """
-    given = {name: getattr(asked, name) for name in (*_FLAGS, *_MORE) if getattr(asked, name) is not None}
+    given = {name: getattr(asked, name) for name in (*_FLAGS, *_MORE, *_ROBUST) if getattr(asked, name) is not None}
     if asked.penalty is not None:
         given["loss"] = _loss_of_penalty(asked, given)
+    defaults = deep.TrainConfig().to_dict()
     if asked.preset is None:
-        defaults = deep.TrainConfig().to_dict()
+        if asked.row is not None:
+            raise UserError(f"--row {asked.row} must go with a preset, as in mnist-mlp-reg --row {asked.row}")
         config = {name: defaults[name] for name in _FLAGS} | given
         config["name"] = f"{config['model']}-{config['loss']}"
         config["dataset"] = "mnist5k" if asked.data_dir is None else slug(Path(asked.data_dir).absolute().name)
         folder = asked.data_dir
     else:
-        config = deep.preset(asked.preset).to_dict() | given
+        base = deep.preset(asked.preset) if asked.row is None else deep.comparison(asked.preset, asked.row)
+        # Fields that are younger than folders of earlier versions only where they say something, so that the name of
+        # a run's default folder, which has a sum of the configuration in it, is what it was.
+        told = {name: value for name, value in base.to_dict().items() if name not in _ROBUST or value != defaults[name]}
+        config = told | given
         folder = _folder(asked.preset, config["dataset"], asked.data_dir, tell)
         if folder is None:
             config["dataset"] = "mnist5k"
     config["seed"] = asked.seed
     return config, DataSource(folder, config["dataset"], asked.seed, asked.per_class)
+
+
+def hardware(asked: Namespace) -> deep.Hardware:
+    """Where to compute; ValueError in one line for what is not there."""
+    return deep.Hardware(asked.accelerator, asked.processes)
 
 
 def data_folder(dataset: str) -> Path | None:
@@ -51,13 +63,15 @@ def data_folder(dataset: str) -> Path | None:
 
 
 def show_list(*, as_json: bool) -> None:
-    """The presets on stdout."""
+    """The presets and the rows of a comparison on stdout."""
     presets = [deep.preset(name).to_dict() for name in deep.PRESETS]
     if as_json:
-        print_json({"presets": presets})
+        print_json({"presets": presets, "rows": {name: dict(changes) for name, changes in deep.ROWS.items()}})
         return
     columns = ["preset", "data", "model", "lr", "epochs", "mu", "tau", "beta", "weight decay"]
     show_table(columns, [_row(values) for values in presets])
+    rows = [[name, ", ".join(f"{key}={value}" for key, value in row.items())] for name, row in deep.ROWS.items()]
+    show_table(["row", "what it changes in a preset ...-reg"], rows)
 
 
 def _row(values: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Torch: loss modules, models, data, training and measured margins.  Importing this package imports torch."""
 
+from . import plot as plot
 from ._folder import RunFolderError as RunFolderError
 from .cifar import load_cifar10 as load_cifar10
 from .config import TrainConfig as TrainConfig
@@ -8,8 +9,11 @@ from .data import Dataset as Dataset
 from .data import load_mnist as load_mnist
 from .data import load_mnist5k as load_mnist5k
 from .data import read_idx as read_idx
+from .devices import Hardware as Hardware
+from .distances import Distances as Distances
 from .losses import AverageMarginLoss as AverageMarginLoss
 from .losses import ExpressionLoss as ExpressionLoss
+from .losses import HingePenaltyLoss as HingePenaltyLoss
 from .measure import margins as margins
 from .models import MLP as MLP
 from .models import ConvNet as ConvNet
@@ -17,14 +21,22 @@ from .models import LinearClassifier as LinearClassifier
 from .models import build_model as build_model
 from .orthogonality import orthogonality_penalty as orthogonality_penalty
 from .presets import PRESETS as PRESETS
+from .presets import ROWS as ROWS
+from .presets import comparison as comparison
 from .presets import preset as preset
 from .published import CheckpointError as CheckpointError
 from .published import load_published as load_published
+from .runs import TrainProgress as TrainProgress
+from .runs import TrainResult as TrainResult
+from .runs import load_milestone as load_milestone
+from .runs import load_model as load_model
+from .runs import load_progress as load_progress
+from .runs import load_run as load_run
 from .search import search as search
 from .sums import KNOWN_SUMS as KNOWN_SUMS
 from .sums import FileSum as FileSum
 from .sums import verify_folder as verify_folder
-from .training import TrainResult as TrainResult
-from .training import load_model as load_model
-from .training import load_run as load_run
+from .tables import Table as Table
+from .tables import distances_table as distances_table
+from .tables import run_table as run_table
 from .training import train as train

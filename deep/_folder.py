@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,18 @@ class RunFolderError(RuntimeError):
 def dump_json(value: object) -> bytes:
     """Return ``value`` as indented JSON with a final newline; raises ``ValueError`` for NaN or infinity."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the failure to write a file of a run that is under way into one line that says what is left."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(
+            f"{path}: cannot be written ({error.strerror or error}); what was stored before is kept, and the same run"
+            " goes on from there when it is asked for again"
+        ) from error
 
 
 class RunFolder:
@@ -86,6 +99,13 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{self.path}: cannot be written ({error.strerror or error})") from error
 
+    def reopen(self, config: Mapping[str, Any]) -> None:
+        """Make a run unfinished, with this configuration in place of the stored one; raises ``RunFolderError``."""
+        with _writing(self.path / "config.toml"):
+            (self.path / "summary.json").unlink(missing_ok=True)
+            (self.path / "manifest.json").unlink(missing_ok=True)
+            write_atomic(self.path / "config.toml", tomli_w.dumps(dict(config)).encode())
+
     def check_writable(self) -> None:
         """Raise ``RunFolderError`` unless files can be made in the folder."""
         try:
@@ -99,14 +119,15 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write ``manifest.json``, then ``summary.json``: after this the run is done."""
         data = dump_json(summary)
-        with self._metrics.open("rb") as file:
-            os.fsync(file.fileno())
-        for left in (*self.path.rglob(".*.tmp"),):
-            left.unlink(missing_ok=True)
-        files = {str(p.relative_to(self.path).as_posix()): sha256_of_file(p) for p in self._files()}
-        files["summary.json"] = sha256_of_bytes(data)
-        write_atomic(self.path / "manifest.json", dump_json({"sha256": dict(sorted(files.items()))}))
-        write_atomic(self.path / "summary.json", data)
+        with _writing(self.path / "summary.json"):
+            with self._metrics.open("rb") as file:
+                os.fsync(file.fileno())
+            for left in (*self.path.rglob(".*.tmp"),):
+                left.unlink(missing_ok=True)
+            files = {str(p.relative_to(self.path).as_posix()): sha256_of_file(p) for p in self._files()}
+            files["summary.json"] = sha256_of_bytes(data)
+            write_atomic(self.path / "manifest.json", dump_json({"sha256": dict(sorted(files.items()))}))
+            write_atomic(self.path / "summary.json", data)
 
     def verify(self) -> None:
         """Compare every file with ``manifest.json``; raises ``RunFolderError`` with the first that differs."""
@@ -150,39 +171,70 @@ class RunFolder:
 
     def rewrite_metrics(self, records: list[dict[str, Any]]) -> None:
         """Replace ``metrics.jsonl`` by these records, in one step."""
-        write_atomic(self._metrics, b"".join(map(_line, records)))
+        with _writing(self._metrics):
+            write_atomic(self._metrics, b"".join(map(_line, records)))
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
-        """Append one record with a single write."""
-        descriptor = os.open(self._metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, _line(record))
-        finally:
-            os.close(descriptor)
+        """Append one record with a single write (with more where the system takes a part of it)."""
+        left = memoryview(_line(record))
+        with _writing(self._metrics):
+            descriptor = os.open(self._metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            finally:
+                os.close(descriptor)
 
     # -- milestones ---------------------------------------------------------------------------------------------------
 
     def save_milestone(self, epoch: int, weights: bytes) -> None:
-        """Keep these weights for good if ``epoch`` is 0 or has the digits 1, 2 or 5 and zeros."""
+        """Keep these weights for good if ``epoch`` is 0 or has the digits 1, 2 or 5 and zeros; and their SHA-256."""
         if is_milestone(epoch):
-            self._milestones.mkdir(exist_ok=True)
-            write_atomic(self._milestones / f"epoch-{epoch:05d}.safetensors", weights)
+            file = self._milestones / f"epoch-{epoch:05d}.safetensors"
+            with _writing(file):
+                self._milestones.mkdir(exist_ok=True)
+                write_atomic(file.with_suffix(".sha256"), f"{sha256_of_bytes(weights)}  {file.name}\n".encode())
+                write_atomic(file, weights)
 
     def milestones(self) -> dict[int, Path]:
         """The kept weights by epoch, in order."""
-        files = sorted(self._milestones.glob("epoch-*.safetensors"))
-        return {int(file.name.split(".")[0].removeprefix("epoch-")): file for file in files}
+        names = {file.stem.removeprefix("epoch-"): file for file in self._milestones.glob("epoch-*.safetensors")}
+        return {epoch: names[name] for epoch, name in sorted((int(n), n) for n in names if n.isdecimal())}
+
+    def read_milestone(self, epoch: int) -> bytes:
+        """The kept weights of an epoch; ``RunFolderError`` where there are none, or altered ones."""
+        kept = self.milestones()
+        if epoch not in kept:
+            raise RunFolderError(
+                f"{self.path}: epoch={epoch!r} must be one that is kept: {', '.join(map(str, kept)) or 'none'}"
+            )
+        data = kept[epoch].read_bytes()
+        if (expected := self._milestone_sum(kept[epoch])) not in (None, sha256_of_bytes(data)):
+            raise RunFolderError(f"{kept[epoch]}: SHA-256 must be {expected}; the file was altered")
+        return data
+
+    def _milestone_sum(self, file: Path) -> str | None:
+        """From the file beside it; in a folder older than those, from the manifest of a finished run, else None."""
+        try:
+            return file.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
+        except FileNotFoundError:
+            listed = (self.read_json("manifest.json") or {}).get("sha256", {})
+            found = listed.get(file.relative_to(self.path).as_posix())
+            return None if found is None else str(found)
+        except (OSError, ValueError, IndexError) as error:
+            raise RunFolderError(f"{file.with_suffix('.sha256')}: cannot be read ({error})") from error
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, epoch: int, weights: bytes, state: bytes) -> None:
         """Store a checkpoint and drop all but the newest two."""
         files = {f"epoch-{epoch:05d}.safetensors": weights, f"epoch-{epoch:05d}.state.safetensors": state}
-        for name, data in files.items():
-            write_atomic(self._checkpoints / name, data)
         marker = {"epoch": epoch, "sha256": {name: sha256_of_bytes(data) for name, data in files.items()}}
-        write_atomic(self._checkpoints / f"epoch-{epoch:05d}.json", dump_json(marker))
-        self._drop(self._epochs()[:-_KEEP])
+        with _writing(self._checkpoints / f"epoch-{epoch:05d}.safetensors"):
+            for name, data in files.items():
+                write_atomic(self._checkpoints / name, data)
+            write_atomic(self._checkpoints / f"epoch-{epoch:05d}.json", dump_json(marker))
+            self._drop(self._epochs()[:-_KEEP])
 
     def drop_checkpoints_after(self, epoch: int) -> None:
         """Delete the checkpoints of later epochs, which a run that goes on from ``epoch`` will write again."""

@@ -16,7 +16,7 @@ from theory.losses import Loss
 
 from ._torch_ops import evaluate_labels, margin
 
-__all__ = ["PENALTIES", "AverageMarginLoss", "ExpressionLoss", "check_weights"]
+__all__ = ["PENALTIES", "AverageMarginLoss", "ExpressionLoss", "HingePenaltyLoss", "check_weights"]
 
 PENALTIES = ("paper", "released")
 
@@ -72,6 +72,24 @@ class AverageMarginLoss(nn.Module):
     def extra_repr(self) -> str:
         """Show the parameters in ``repr``."""
         return f"mu={self.mu:g}, tau={self.tau:g}, penalty={self.penalty!r}"
+
+
+class HingePenaltyLoss(AverageMarginLoss):
+    """Cross-entropy plus mu H_tau(alpha), batch mean: the convex part of the average-margin loss, nothing subtracted.
+
+    The hinge H_tau(u) = max(0, tau - u) is not truncated: a wrong image counts the more, the further on the wrong side.
+    Arguments and errors as in ``AverageMarginLoss``.
+
+    Domain     logits in R^c, labels in 0..c-1
+    Source     Wu & Yu (2019), arXiv 1907.11780, G of the difference G - H; the hinge of Crammer & Singer (2001)
+    """
+
+    def __init__(self, mu: float, tau: float, *, check: bool = False) -> None:
+        super().__init__(mu, tau, "paper", check=check)
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the batch mean, a tensor with no dimension, differentiable in the logits."""
+        return self.convex_part(logits, labels)
 
 
 class ExpressionLoss(nn.Module):

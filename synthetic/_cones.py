@@ -85,8 +85,8 @@ def _on_cone(loss: Loss, posterior: FloatArray, top: int) -> FloatArray:
     best = np.empty(posterior.shape[0], dtype=np.int64)
     chunk = max(1, _TABLE // points.shape[0])
     for start in range(0, posterior.shape[0], chunk):
-        best[start : start + chunk] = _risk(posterior[start : start + chunk, None], table).argmin(axis=1)
-    centre, value = points[best], _risk(posterior, table[best])
+        best[start : start + chunk] = mixed_risk(posterior[start : start + chunk, None], table).argmin(axis=1)
+    centre, value = points[best], mixed_risk(posterior, table[best])
     half = np.empty_like(centre)
     for k, axis in enumerate(axes):
         i = index[k, best]
@@ -99,7 +99,7 @@ def _on_cone(loss: Loss, posterior: FloatArray, top: int) -> FloatArray:
     for _ in range(_ZOOMS):
         here, width = centre[active], half[active]
         trial = np.maximum(here[:, None] + width[:, None] * moves, floor)
-        values = _risk(posterior[active, None], _losses(loss, trial, c, top))
+        values = mixed_risk(posterior[active, None], _losses(loss, trial, c, top))
         place = values.argmin(axis=1)
         rows = np.arange(active.shape[0])
         better = values[rows, place] < value[active]
@@ -132,8 +132,11 @@ def _losses(loss: Loss, coordinates: FloatArray, classes: int, top: int) -> Floa
         return loss.values(scores)
 
 
-def _risk(p: FloatArray, losses: FloatArray) -> FloatArray:
+def mixed_risk(p: FloatArray, losses: FloatArray) -> FloatArray:
     """sum_y p_y losses_y where p_y > 0; NaN counts as infinity. Broadcasts (..., c)."""
+    total: FloatArray = np.zeros(np.broadcast_shapes(p.shape[:-1], losses.shape[:-1]))
     with np.errstate(all="ignore"):
-        total = np.where(p > 0.0, p * losses, 0.0).sum(axis=-1)
+        for y in range(p.shape[-1]):  # column by column: sums along a short last axis are slow
+            share, loss = p[..., y], losses[..., y]
+            total += share * loss if share.all() else np.where(share > 0.0, share * loss, 0.0)
     return np.where(np.isnan(total), np.inf, total)

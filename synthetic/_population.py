@@ -11,6 +11,7 @@ from theory.losses import Loss
 
 from . import _doors as doors
 from ._band import Band, add_bands
+from ._columns import row_any, worst_loss
 from ._decisions import Decisions
 from ._doors import BoolArray, FloatArray, IntArray
 from ._estimate import Estimate, sample_mean
@@ -35,12 +36,6 @@ class Population:
         if limit not in self._thin:
             self._thin[limit] = _thinned(self, limit)
         return self._thin[limit]
-
-    def searched(self, limit: int) -> FloatArray:
-        """The posteriors that `check` asks for where every one costs a search."""
-        if self.cells:
-            return self.grid_posterior
-        return np.concatenate([self.thinned(limit)[1], self.posterior[:limit]])
 
     @property
     def cells(self) -> bool:
@@ -99,15 +94,11 @@ def populate(law: Law, draws: int, rng: np.random.Generator, size: int = POINTS)
     return Population(law, grid, law.posterior(grid.points), x, y, law.posterior(x))
 
 
-LIMIT = 64
-"""Points, and draws, of a law without cells on which a loss is checked whose every posterior costs a search."""
-
-
-def check(loss: Loss, population: Population, decisions: Decisions, limit: int = LIMIT) -> Check:
+def check(loss: Loss, population: Population, decisions: Decisions, limit: int | None = None) -> Check:
     """Compare the minimiser of `loss` with the Bayes rule of a law, predicted and measured.
 
-    `limit` is how many points and draws of a law that is not constant on cells are used where every posterior costs a
-    search (several classes, a loss that is not piecewise linear).
+    `limit` is how many points and draws of a law that is not constant on cells are used where posteriors cost a search
+    (several classes, a loss that is not piecewise linear); `Decisions.limit` by default.
     """
     law = population.law
     if decisions.classes != law.classes or decisions.loss is not loss:
@@ -115,23 +106,24 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int =
             f"decisions are for {decisions.loss.name!r} with {decisions.classes} classes, not for this law"
         )
     searched = not decisions.fast and not population.cells
-    grid, posterior = population.thinned(limit) if searched else (population.grid, population.grid_posterior)
-    wrong = decisions.wrong(posterior)
-    band = _closed(law, decisions) or _summed(grid, posterior, wrong)
-    draws = min(limit, population.labels.shape[0]) if searched else population.labels.shape[0]
+    most = decisions.limit if limit is None else limit
+    grid, posterior = population.thinned(most) if searched else (population.grid, population.grid_posterior)
+    draws = min(most, population.labels.shape[0]) if searched else population.labels.shape[0]
     drawn, labels = population.posterior[:draws], population.labels[:draws]
     if population.cells and not decisions.fast:
+        wrong = decisions.searched(posterior)
         rows, back = np.unique(drawn, axis=0, return_inverse=True)  # the posteriors of the cells, some drawn
-        chosen = decisions.wrong(rows)[back.reshape(-1)]
+        chosen = decisions.searched(rows)[back.reshape(-1)]
     else:
-        chosen = decisions.wrong(drawn)
+        wrong, chosen = decisions.wrong(posterior), decisions.wrong(drawn)
+    lost = worst_loss(posterior, wrong)
+    band = _closed(law, decisions) or _summed(grid, wrong, lost)
     mass, excess = _measured(drawn, labels, chosen, band)
     either = float(decisions.open_at(drawn).mean())
     slack = either + _unseen(population, decisions)
     distance = max(
         _distance(measured, predicted, slack) for measured, predicted in ((mass, band.mass), (excess, band.excess))
     )
-    lost = np.where(wrong, posterior.max(axis=1, keepdims=True) - posterior, 0.0).max(axis=1)
     worst = tuple(float(q) for q in posterior[int(lost.argmax())]) if wrong.any() else None
     return Check(
         loss=loss.name,
@@ -175,18 +167,18 @@ def _closed(law: Law, decisions: Decisions) -> Band | None:
     return add_bands(known, known[0].mass.method)
 
 
-def _summed(grid: Grid, posterior: FloatArray, wrong: BoolArray) -> Band:
-    lost = np.where(wrong, posterior.max(axis=1, keepdims=True) - posterior, 0.0).max(axis=1)
-    return Band(grid.expect(np.asarray(wrong.any(axis=1), dtype=np.float64)), grid.expect(lost))
+def _summed(grid: Grid, wrong: BoolArray, lost: FloatArray) -> Band:
+    return Band(grid.expect(np.asarray(row_any(wrong), dtype=np.float64)), grid.expect(lost))
 
 
 def _measured(posterior: FloatArray, labels: IntArray, wrong: BoolArray, band: Band) -> tuple[Estimate, Estimate]:
     """Failing share of the draws, and labels missed beyond the Bayes rule; errors never below what `band` promises."""
     n = labels.shape[0]
-    failing = np.asarray(wrong.any(axis=1))
-    chosen = np.where(wrong, posterior, np.inf).argmin(axis=1)
-    best = posterior.argmax(axis=1)
-    more = np.asarray(np.where(failing, np.asarray(labels == best, dtype=np.float64) - (labels == chosen), 0.0))
+    failing = row_any(wrong)
+    more = np.zeros(n)
+    rows = np.flatnonzero(failing)
+    chosen = np.where(wrong[rows], posterior[rows], np.inf).argmin(axis=1)
+    more[rows] = np.asarray(labels[rows] == posterior[rows].argmax(axis=1), dtype=np.float64) - (labels[rows] == chosen)
     promised = math.sqrt(max(band.mass.value * (1.0 - band.mass.value), 0.0) / n)
     share = sample_mean(np.asarray(failing, dtype=np.float64), f"{n} draws")
     missed = sample_mean(more, f"labels of {n} draws")

@@ -28,6 +28,7 @@ def law_picture(law: Law, resolution: int = 241, rng: np.random.Generator | None
 
     Line: w_k p(x given k) per class above, the posterior of each class below. Plane: the Bayes class as a hue that
     fades to white where the top posterior falls to 1/c, the Bayes boundary as a black line, contours of the density.
+    Raises ValueError for a law of more than two dimensions, a resolution below 16 or draws below 1.
     """
     if law.dimension > 2:
         raise ValueError(f"law.dimension={law.dimension} must be 1 or 2 for a picture")
@@ -103,7 +104,7 @@ def minimiser_picture(losses: Sequence[Loss], points: int = 400) -> Figure:
     """Searched minimisers v*(eta) of binary losses against the Bayes rule sign(2 eta - 1).
 
     Shaded: the wrong side, ties included. Crosses on the axis: posteriors at which the check calls the minimiser
-    wrong or tied. The eta drawn are cell midpoints of (0, 1), never 1/2 for even `points`. Scores on a symlog axis.
+    wrong or tied. The eta drawn are cell midpoints of (0, 1), never 1/2 for even `points`. Scores on a symlog axis. Raises ValueError without a loss or for fewer than 2 points.
     """
     count = doors.whole("points", points, 2)
     if not losses:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _html
 from .checker import CertificateError, check
 from .expression import Number, exact
 from .losses import Loss
@@ -72,7 +72,10 @@ class CalibrationFunction:
         return tuple(self(theta)[1] for theta in self.theta)
 
     def __call__(self, theta: Number) -> tuple[Fraction, Fraction | float]:
-        """Exact bounds of psi at theta in [0, span]; the upper one may be infinite where nothing was certified."""
+        """Exact bounds of psi at theta in [0, span]; the upper one may be infinite where nothing was certified.
+
+        Raises ValueError for another theta.
+        """
         x = exact(float(theta) if isinstance(theta, float) else theta)
         if not 0 <= x <= self.span:
             raise ValueError(f"theta={theta} must lie in [0, {self.span}]")
@@ -92,6 +95,8 @@ class CalibrationFunction:
 
         psi is above every line A + B theta that is below all vertices of its convex lower bound. A is rounded down
         exactly; the rounding of A + B theta is at most 2^-51 (|A| + |B| theta), which is subtracted.
+
+        Raises ValueError for a theta outside [0, span].
         """
         x = np.asarray(theta, dtype=np.float64)
         if not ((x >= 0) & (x <= float(self.span))).all():
@@ -128,7 +133,8 @@ class CalibrationFunction:
     def inverse(self, surrogate_excess: Number) -> Fraction:
         """The largest excess risk R - R* that a surrogate excess risk R_phi - R_phi* of this size allows, from above.
 
-        It is the largest theta at which the certified lower bound of psi is at most `surrogate_excess` >= 0.
+        It is the largest theta at which the certified lower bound of psi is at most `surrogate_excess` >= 0; ValueError
+        for a negative one.
         """
         excess = exact(float(surrogate_excess) if isinstance(surrogate_excess, float) else surrogate_excess)
         if excess < 0:
@@ -205,15 +211,21 @@ class CalibrationFunction:
         """psi at ten even steps of theta: (theta, lower, upper)."""
         return [(x := self.span * Fraction(k, 10), *self(x)) for k in range(1, 11)]
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{float(x):g}</td><td>{float(low):.6g}</td><td>{float(high):.6g}</td></tr>"
-            for x, low, high in self.table()
-        )
+    def __repr__(self) -> str:
+        """One line: the loss, bounds of psi in the middle and of its slope at 0, rounded outward; no vertices."""
+        (low, high), (least, most) = self(self.span / 2), self.slope
+        middle = f"psi({_html.number(self.span / 2)}) in [{_html.at_least(low)}, {_html.at_most(high)}]"
+        classes = "" if self.classes == 2 else f", {self.classes} classes"
         return (
-            f"<table><caption>psi of {html.escape(self.loss)} ({self.tier.value})</caption>"
-            f"<tr><th>theta</th><th>psi at least</th><th>at most</th></tr>{rows}</table>"
+            f"<CalibrationFunction ({self.tier}) of {_html.short(self.loss)}{classes}: "
+            f"{middle}, slope at 0 in [{_html.at_least(least)}, {_html.at_most(most)}]>"
         )
+
+    def _repr_html_(self) -> str:
+        """A table of bounds at ten steps, for notebooks; the name of the loss is escaped."""
+        rows = [(x, _html.at_least(low), _html.at_most(high)) for x, low, high in self.table()]
+        title = f"psi of {self.loss} ({self.tier.value})" + (f": {self.advice}" if self.advice else "")
+        return _html.table(title, ("theta", "psi at least", "at most"), rows)
 
 
 def calibration_function(
@@ -230,7 +242,8 @@ def calibration_function(
     Binary (`classes` None, or 2 and no multiclass formula): psi on [0, 2 max(a, 1 - a)], a the `threshold`, with at
     most `points` knots (129) per side of the threshold. Several classes: the convex envelope of delta(eps) from
     bounds at eps = k / `points` (10), the largest first, as far as the budget goes. A search that ends without a
-    certificate gives bounds that say nothing, tier searched, with advice.
+    certificate gives bounds that say nothing, tier searched, with advice. Raises ValueError for a budget, a number of
+    points or a threshold out of range, and for a threshold with several classes.
 
     >>> from theory import catalogue
     >>> psi = calibration_function(catalogue.get("hinge"))

@@ -31,7 +31,8 @@ def calibration(
     """The certified bounds of one or more calibration functions: a band from lower to upper bound over theta.
 
     `closed_form` (theta to psi) is drawn as a black dotted line. The inset shows both bounds near 0 on logarithmic
-    axes, where a slope of 1 or 2 tells a linear from a quadratic function.
+    axes, where a slope of 1 or 2 tells a linear from a quadratic function. `closed_form` gets an array of thetas (k,)
+    and returns as many values. Raises ValueError without a function, and for labels that are not one per function.
 
     >>> import theory, theory.plot
     >>> figure = theory.plot.calibration(theory.calibration_function(theory.catalogue.get("hinge")))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from . import _html
+
 
 class Status(StrEnum):
     """The answer. UNDECIDED is an honest answer: nothing was proved either way within the budget."""
@@ -59,3 +61,27 @@ class Verdict:
             "witness": self.witness,
             "advice": self.advice,
         }
+
+    def __repr__(self) -> str:
+        """One line: status, tier, loss, gap and scope; never the certificate.
+
+        >>> import theory
+        >>> theory.prove(theory.catalogue.get("average-margin"), classes=3)
+        <Verdict PROVED (symbolic): average-margin, every posterior of the closed simplex, c = 3; mu = 1/10, tau = 5>
+        """
+        gap = "" if self.gap is None else f", gap >= {_html.at_least(self.gap)}"
+        head = f"{type(self).__name__} {self.status} ({self.tier}): {_html.short(self.loss)}"
+        return f"<{head}{gap}, {_html.short(self.scope, 70)}>"
+
+    def _repr_html_(self) -> str:
+        """A table of what is known, for notebooks; names and formulas are escaped."""
+        gap = None if self.gap is None else f">= {_html.at_least(self.gap)} ({self.gap_region or 'see scope'})"
+        rows: list[tuple[str, object]] = [("tier", self.tier), ("scope", self.scope), ("gap", gap)]
+        rows += [(f"witness: {name}", _shown(value)) for name, value in (self.witness or {}).items()]
+        evidence = None if self.certificate is None else "theory.check(verdict.certificate) verifies it again"
+        rows += [("certificate", evidence), ("advice", self.advice)]
+        return _html.pairs(f"{self.loss}: {self.status}", rows)
+
+
+def _shown(value: object) -> str:
+    return "(" + ", ".join(map(_html.number, value)) + ")" if isinstance(value, (list, tuple)) else _html.number(value)

@@ -3,7 +3,7 @@ Where an inconsistent loss levels off
 =====================================
 
 On a checkerboard whose cells have eta = 0.7 the released penalty with mu = 4 ties everywhere: its excess risk stays at
-|2 eta - 1| = 0.4, as predicted (dotted), while consistent losses reach 0.
+2 eta - 1 = 0.4, as predicted (dotted), while consistent losses reach 0.
 """
 
 import numpy as np

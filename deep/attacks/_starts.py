@@ -1,0 +1,118 @@
+"""Where a minimum-norm search begins: DeepFool, the fast minimum-norm attack, random points, other images.
+
+Each takes the clean rows x, their predicted classes s and a field, and returns points of shape (m, d); a row without an
+adversarial point comes back as NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ._field import Field
+from ._geometry import ball, clip, norms, project, rows_dot, unit
+
+__all__ = ["CANDIDATES", "deepfool", "fast_minimum_norm", "other_images", "random_points"]
+
+CANDIDATES = 10
+"""Rival classes that DeepFool looks at: those of the largest logits at the clean image."""
+
+_KEPT = 3  # of them after the first step: those whose linearised boundary is nearest
+_OVERSHOOT = 0.02  # of DeepFool, as published: each step goes this share further
+
+
+def deepfool(field: Field, x: Tensor, source: Tensor, steps: int) -> Tensor:
+    """Step to the nearest linearised boundary of a rival class until the prediction changes.
+
+    delta = (P(x) - x)(1 + .02) with P the projection of the current point on the half-space (f_s - f_k) linearised
+    <= 0 within the box, for the k with the nearest one (Moosavi-Dezfooli, Fawzi & Frossard 2016, algorithm 2; there
+    without the box).  Rows leave as they succeed.
+    """
+    found = torch.full_like(x, torch.nan)
+    rows = torch.arange(len(x), device=x.device)
+    at, classes = x, None
+    for _ in range(steps):
+        if len(rows) == 0:
+            break
+        with torch.enable_grad():
+            leaf = at.detach().requires_grad_()
+            logits = field.logits(leaf)
+            if classes is None:
+                others = logits.detach().scatter(1, source[:, None], -torch.inf)
+                classes = others.topk(min(CANDIDATES, logits.shape[1] - 1), dim=1).indices
+            differences = logits.gather(1, source[rows][:, None]) - logits.gather(1, classes)
+            gradients = [
+                field.pull(differences[:, k], leaf, keep=k + 1 < differences.shape[1])
+                for k in range(differences.shape[1])
+            ]
+        gaps = torch.nan_to_num(differences.detach(), nan=-torch.inf)
+        stacked = torch.stack(gradients, dim=1)
+        distance = gaps.clamp(min=0.0) / _free_norms(stacked, at, field).clamp(min=torch.finfo(at.dtype).tiny)
+        if distance.shape[1] > _KEPT:
+            kept = distance.topk(_KEPT, dim=1, largest=False).indices
+            classes, distance, gaps = (value.gather(1, kept) for value in (classes, distance, gaps))
+            stacked = stacked.gather(1, kept[:, :, None].expand(-1, -1, stacked.shape[2]))
+        nearest = distance.argmin(dim=1)
+        here = torch.arange(len(rows), device=x.device)
+        g, gap = stacked[here, nearest], gaps[here, nearest].clamp(min=0.0)
+        new = project(at, g, rows_dot(g, at) - gap, field.box)
+        at = clip(at + (1.0 + _OVERSHOOT) * (new - at), field.box)
+        over, _ = field.gaps(at, source[rows])
+        out = ~(over >= 0.0)
+        found[rows[out]] = at[out]
+        rows, at, classes = rows[~out], at[~out], classes[~out]
+    return found
+
+
+def _free_norms(gradients: Tensor, at: Tensor, field: Field) -> Tensor:
+    """Norms of what of the gradients (m, k, d) a descent may use: no coordinate that the box holds already; (m, k)."""
+    if field.box is not None:
+        low, high = field.box
+        stuck = ((gradients > 0.0) & (at <= low)[:, None]) | ((gradients < 0.0) & (at >= high)[:, None])
+        gradients = gradients.masked_fill(stuck, 0.0)
+    return torch.linalg.vector_norm(gradients, dim=2)
+
+
+def fast_minimum_norm(field: Field, x: Tensor, source: Tensor, steps: int, start: Tensor | None = None) -> Tensor:
+    """Normalised descent on the gap within a ball that shrinks where the point is adversarial and grows where not.
+
+    delta <- clip(ball(delta - a_t g / ||g||, e_t)), a_t from 1 to .01 and c_t from .05 to .0001 along half a cosine;
+    e_t <- min(e_t, ||best||)(1 - c_t) at an adversarial point, e_t (1 + c_t) at another once one is known (Pintor et
+    al. 2021, algorithm 1, L2).  Until then the ball is the whole space: their estimate ||delta|| + gap / ||g|| can
+    stall just inside the boundary.
+    """
+    delta = torch.zeros_like(x) if start is None else start - x
+    best = torch.full_like(x, torch.nan)
+    least = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    radius = least.clone()
+    for step in range(steps):
+        half = 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        size, change = 0.01 + 0.99 * half, 0.0001 + 0.0499 * half
+        gap, g, _ = field.gradient(x + delta, source)
+        out = ~(gap >= 0.0)
+        length = norms(delta)
+        better = out & (length < least)
+        best = torch.where(better[:, None], x + delta, best)
+        least = torch.where(better, length, least)
+        radius = torch.where(out, torch.minimum(radius, least) * (1.0 - change), radius * (1.0 + change))
+        delta = clip(x + ball(delta - size * unit(g, 0.0), radius), field.box) - x
+    return best
+
+
+def random_points(field: Field, x: Tensor, noise: Tensor) -> Tensor:
+    """Points at one unit from x along ``noise`` (m, d), within the box: another start of the fast minimum-norm attack."""
+    return clip(x + unit(noise, 0.0), field.box)
+
+
+def other_images(x: Tensor, source: Tensor, pool: Tensor, classes: Tensor) -> Tensor:
+    """The nearest image of the pool that the model gives another class than s: adversarial without any gradient.
+
+    Where the pool has none of another class, NaN.
+    """
+    if len(x) == 0:
+        return x
+    apart = torch.cdist(x, pool).masked_fill(source[:, None] == classes[None, :], torch.inf)
+    least, at = apart.min(dim=1)
+    return torch.where(torch.isfinite(least)[:, None], pool[at], torch.nan)

@@ -1,0 +1,257 @@
+"""A network read as a chain of layers, in float64: what the rigorous bounds need, and refuse to guess."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from deep._layers import Dropout
+from deep.models import MLP, ConvNet, LinearClassifier
+
+__all__ = ["Affine", "Chain", "Convolution", "Pool", "Relu", "Reshape", "check_images", "read_chain"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """z = W h + b; weight (m, k), bias (m,)."""
+
+    name: str
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution with padding by zeros; ``shape`` (channels, height, width) of what it is given."""
+
+    name: str
+    weight: Tensor
+    bias: Tensor
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    shape: Shape
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return functional.conv2d(h, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    @property
+    def torus(self) -> tuple[int, int]:
+        """The sides of the padded image: on that torus the convolution is one of the circular one's restrictions."""
+        return self.shape[1] + 2 * self.padding[0], self.shape[2] + 2 * self.padding[1]
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(0, z), entry by entry."""
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return torch.relu(h)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Maxima over windows, without padding."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return functional.max_pool2d(h, self.kernel, self.stride)
+
+    @property
+    def lipschitz(self) -> float:
+        """sqrt of the number of windows that an entry may lie in; 1 for windows that do not overlap.
+
+        |max u - max v|^2 is at most the sum of |u_i - v_i|^2 over the window, and each entry is in so many windows.
+        """
+        covers = math.prod(-(-size // step) for size, step in zip(self.kernel, self.stride, strict=True))
+        return math.sqrt(covers) * (1.0 if covers == 1 else 1.0 + 2.0**-50)
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same numbers in another shape."""
+
+    shape: Shape
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return h.reshape(len(h), *self.shape)
+
+
+Layer = Affine | Convolution | Relu | Pool | Reshape
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Layers one after the other; the last is affine and gives the logits."""
+
+    layers: tuple[Layer, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    @property
+    def dense(self) -> tuple[Affine, ...] | None:
+        """The matrices W_1, ..., W_l of W_l relu(... relu(W_1 x + b_1)) + b_l, or None for a chain of another form."""
+        inner = [layer for layer in self.layers if not isinstance(layer, Reshape)]
+        matrices = [layer for layer in inner[::2] if isinstance(layer, Affine)]
+        between = [layer for layer in inner[1::2] if isinstance(layer, Relu)]
+        return tuple(matrices) if len(inner) % 2 and len(matrices) + len(between) == len(inner) else None
+
+
+@dataclass
+class _Reader:
+    shape: Shape
+    layers: list[Layer] = field(default_factory=list)
+
+    def add(self, name: str, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            if len(self.shape) != 1 or self.shape[0] != module.in_features:
+                raise ValueError(
+                    f"layer {name!r} takes vectors of {module.in_features}; images of shape {self.shape} reach it"
+                )
+            self.layers.append(Affine(name, _double(module.weight), _bias(module, module.out_features)))
+            self.shape = (module.out_features,)
+        elif isinstance(module, nn.Conv2d):
+            self._convolution(name, module)
+        elif isinstance(module, nn.ReLU):
+            self.layers.append(Relu())
+        elif isinstance(module, nn.MaxPool2d):
+            self._pool(name, module)
+        elif isinstance(module, nn.Flatten | nn.Unflatten):
+            self.reshape(tuple(module(torch.zeros(1, *self.shape)).shape[1:]))
+        elif not isinstance(module, nn.Identity | nn.Dropout | Dropout):
+            raise ValueError(f"layer {name!r} of type {type(module).__name__} must be one that a rigorous bound knows")
+
+    def reshape(self, shape: Shape) -> None:
+        if shape != self.shape:
+            self.layers.append(Reshape(shape))
+            self.shape = shape
+
+    def _convolution(self, name: str, module: nn.Conv2d) -> None:
+        layer = convolution(name, module, self.shape)
+        self.layers.append(layer)
+        self.shape = tuple(layer(torch.zeros(1, *self.shape, dtype=torch.float64)).shape[1:])
+
+    def _pool(self, name: str, module: nn.MaxPool2d) -> None:
+        if module.padding not in (0, (0, 0)) or module.dilation not in (1, (1, 1)) or module.ceil_mode:
+            raise ValueError(f"layer {name!r}: pooling must be without padding, dilation and ceil_mode")
+        layer = Pool(_pair(module.kernel_size), _pair(module.stride))
+        self.layers.append(layer)
+        self.shape = tuple(layer(torch.zeros(1, *self.shape)).shape[1:])
+
+
+def convolution(name: str, module: nn.Conv2d, shape: Shape) -> Convolution:
+    """Read a convolution that is given images of this shape; ``ValueError`` for a padding other than by zeros."""
+    if module.padding_mode != "zeros" or module.padding == "same":
+        raise ValueError(f"layer {name!r}: padding must be by zeros, the same number on either side")
+    if len(shape) != 3 or shape[0] != module.in_channels:
+        raise ValueError(
+            f"layer {name!r} takes images of {module.in_channels} channels; images of shape {shape} reach it"
+        )
+    padding = (0, 0) if isinstance(module.padding, str) else _pair(module.padding)
+    bias = _bias(module, module.out_channels)
+    settings = _pair(module.stride), padding, _pair(module.dilation), module.groups
+    return Convolution(name, _double(module.weight), bias, *settings, shape)
+
+
+def read_chain(model: nn.Module, shape: Sequence[int]) -> Chain:
+    """Read a model that is given images of this shape (without n) as a chain, as it is in evaluation mode.
+
+    Known are ``LinearClassifier``, ``MLP``, ``ConvNet``, ``nn.Linear`` and (nested) ``nn.Sequential`` of Linear, Conv2d,
+    ReLU, MaxPool2d, Flatten, Unflatten, Dropout and Identity, ending in a Linear with at least two outputs.
+    Raises ``ValueError``, with the layer's name, for anything else: a bound of a network that was misread is none.
+    """
+    reader = _Reader(tuple(int(size) for size in shape))
+    for name, module in _modules(model, reader):
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise ValueError(f"layer {name!r} must have no forward hooks, which may change what it computes")
+        reader.add(name, module)
+    if not reader.layers or not isinstance(last := reader.layers[-1], Affine) or len(last.weight) < 2:
+        raise ValueError(f"model={type(model).__name__} must end in a linear layer with at least two outputs")
+    for layer in reader.layers:
+        if isinstance(layer, Affine | Convolution) and not (
+            torch.isfinite(layer.weight).all() and torch.isfinite(layer.bias).all()
+        ):
+            raise ValueError(f"layer {layer.name!r}: weights must be finite")
+    return Chain(tuple(reader.layers))
+
+
+def check_images(x: Tensor, y: Tensor, classes: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return x in float64 and y as int64, on the CPU; ``ValueError`` unless they pair, are finite and in range."""
+    if x.ndim < 2 or len(x) == 0 or not x.dtype.is_floating_point:
+        raise ValueError(f"x of shape {tuple(x.shape)}, {x.dtype} must be real of shape (n, ...) with n >= 1")
+    if y.shape != (len(x),) or y.dtype.is_floating_point or y.dtype == torch.bool:
+        raise ValueError(f"y of shape {tuple(y.shape)}, {y.dtype} must be integers of shape ({len(x)},)")
+    images, labels = x.detach().double().cpu(), y.detach().long().cpu()
+    if not torch.isfinite(images).all():
+        row = int((~torch.isfinite(images).flatten(1).all(dim=1)).nonzero()[0])
+        raise ValueError(f"x[{row}] must be finite")
+    if classes is not None:
+        check_labels(labels, classes)
+    return images, labels
+
+
+def check_labels(y: Tensor, classes: int) -> None:
+    """Raise ``ValueError`` unless every label lies in 0..classes-1."""
+    bad = (y < 0) | (y >= classes)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0])
+        raise ValueError(f"y[{row}]={int(y[row])} must lie in 0..{classes - 1}")
+
+
+def _modules(model: nn.Module, reader: _Reader) -> Iterator[tuple[str, nn.Module]]:
+    kind = parametrize.type_before_parametrizations(model)  # type: ignore[no-untyped-call]
+    if kind in (LinearClassifier, MLP, ConvNet):
+        yield "", nn.Flatten()
+        names = {LinearClassifier: ("fc",), MLP: ("fc1", "", "fc2")}.get(kind)
+        if names is None:
+            assert isinstance(model, ConvNet)
+            yield "", nn.Unflatten(1, model.image)
+            names = ("conv1", "", "conv2", "", "pool", "conv3", "", "conv4", "", "pool", "flat", "fc1", "", "fc2", "", "fc3")
+        other = {"": nn.ReLU(), "pool": nn.MaxPool2d(2), "flat": nn.Flatten()}
+        for name in names:
+            yield name, other[name] if name in other else model.get_submodule(name)
+    elif kind is nn.Sequential:
+        assert isinstance(model, nn.Sequential)
+        if model._forward_hooks or model._forward_pre_hooks:
+            raise ValueError("nn.Sequential must have no forward hooks, which may change what it computes")
+        for name, child in model.named_children():
+            for inner, module in _modules(child, reader):
+                yield f"{name}.{inner}" if inner else name, module
+    elif kind in _KNOWN:
+        yield "", model
+    else:
+        raise ValueError(
+            f"model={type(model).__name__} must be one of this package's, or nn.Sequential of layers that are known"
+        )
+
+
+_KNOWN = (nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Identity, Dropout)
+
+
+def _double(value: Tensor) -> Tensor:
+    return value.detach().double().cpu()
+
+
+def _bias(module: nn.Linear | nn.Conv2d, size: int) -> Tensor:
+    return torch.zeros(size, dtype=torch.float64) if module.bias is None else _double(module.bias)
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,161 @@
+"""A stateful machine over the run folder: kills, cuts, flips and deletions, and what training makes of what is left.
+
+The promise: whatever happens to the files, taking the run up again ends in the very bits of an undisturbed run, or in
+one named error.  Never in other weights or other numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from deep import Dataset, RunFolderError, TrainConfig, load_run, train
+
+CONFIG = TrainConfig(dataset="toy", model="mlp", hidden=3, epochs=5, batch_size=8, beta=0.01, seed=7)
+CALLS = ("os.open", "os.write", "os.fsync", "pathlib.Path.replace", "pathlib.Path.unlink", "pathlib.Path.mkdir",
+         "tempfile.mkstemp")  # fmt: skip
+MOST_CALLS = 120  # an undisturbed run makes about as many
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+def _toy() -> Dataset:
+    rng = np.random.default_rng(3)
+    x = rng.random((24, 4), dtype=np.float32)
+    y = rng.integers(0, 3, 24)
+    return Dataset("toy", x, y, x[:9].copy(), y[:9].copy())
+
+
+TOY = _toy()
+
+
+@contextmanager
+def killed_at(call: int) -> Iterator[None]:
+    """Raise `Killed` at the file-system call of this number and at every later one: the dead clean nothing up."""
+    count = 0
+
+    def dying(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count >= call:
+                raise Killed
+            return original(*arguments, **options)
+
+        return wrapper
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            owner, attribute = name.rsplit(".", 1)
+            home: Any = {"os": os, "tempfile": tempfile, "pathlib.Path": Path}[owner]
+            patch.setattr(home, attribute, dying(getattr(home, attribute)))
+        yield
+
+
+def content(folder: Path) -> tuple[bytes, dict[str, bytes], list[dict[str, float]]]:
+    """The final weights, the milestones, and the metrics without their times, of a finished run."""
+    records = [{k: v for k, v in record.items() if k != "seconds"} for record in load_run(folder).metrics]
+    weights = (folder / "checkpoints" / f"epoch-{CONFIG.epochs:05d}.safetensors").read_bytes()
+    milestones = {file.name: file.read_bytes() for file in sorted((folder / "milestones").iterdir())}
+    return weights, milestones, records
+
+
+
+
+class Store(RuleBasedStateMachine):
+    """One run folder and everything that may befall it."""
+
+    expected: Any = None
+
+    @initialize()
+    def start(self) -> None:
+        self.home = Path(tempfile.mkdtemp())
+        self.folder = self.home / "run"
+        if Store.expected is None:
+            train(CONFIG, TOY, self.home / "undisturbed")
+            Store.expected = content(self.home / "undisturbed")
+
+    def teardown(self) -> None:
+        if hasattr(self, "home"):
+            shutil.rmtree(self.home)
+
+    @rule(call=st.integers(1, MOST_CALLS))
+    def kill(self, call: int) -> None:
+        try:
+            with killed_at(call):
+                train(CONFIG, TOY, self.folder)
+        except (Killed, RunFolderError) as end:
+            self._one_line(end)
+
+    @rule()
+    def take_up(self) -> None:
+        try:
+            result = train(CONFIG, TOY, self.folder)
+        except RunFolderError as error:
+            self._one_line(error)
+            shutil.rmtree(self.folder)  # refused: the user starts anew
+            return
+        assert result.status == "done"
+        assert content(self.folder) == Store.expected
+
+    @precondition(lambda self: self._files())
+    @rule(data=st.data())
+    def cut(self, data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(self._files()))
+        size = file.stat().st_size
+        os.truncate(file, data.draw(st.integers(0, max(0, size - 1))))
+
+    @precondition(lambda self: self._files())
+    @rule(data=st.data())
+    def flip(self, data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(self._files()))
+        raw = bytearray(file.read_bytes())
+        if raw:
+            raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+            file.write_bytes(raw)
+
+    @precondition(lambda self: self._files())
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self._files())).unlink()
+
+    @precondition(lambda self: self._files("checkpoints/*"))
+    @rule()
+    def delete_the_latest(self) -> None:
+        newest = max(self._files("checkpoints/*"), key=lambda file: file.name)
+        newest.unlink()
+
+    @invariant()
+    def a_finished_run_is_right_or_refused(self) -> None:
+        if hasattr(self, "folder") and (self.folder / "summary.json").exists():
+            try:
+                found = content(self.folder)
+            except RunFolderError as error:
+                self._one_line(error)
+            else:
+                assert found == Store.expected
+
+    def _files(self, pattern: str = "**/*") -> list[Path]:
+        if not hasattr(self, "folder"):
+            return []
+        return sorted(path for path in self.folder.glob(pattern) if path.is_file() and not path.name.startswith("."))
+
+    def _one_line(self, end: BaseException) -> None:
+        assert isinstance(end, Killed) or ("\n" not in str(end) and str(self.folder) in str(end)), end
+
+
+TestStore = Store.TestCase
+TestStore.settings = settings(max_examples=40, stateful_step_count=12)

@@ -1,0 +1,1 @@
+"""Mutation testing of the readers and of the checker, by drawn mutants."""
