@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint bench wheel-test clean
+.PHONY: install demo test lint docs bench wheel-test clean
 
 install: $(STAMP)
 
@@ -30,6 +30,13 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
+
+# The documentation, every warning an error: build/docs/html/index.html. Runs the gallery; reads without a network.
+docs: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python docs/scripts/benchmarks_page.py --check
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/docs/html
+	$(BIN)/python docs/scripts/check_site.py build/docs/html
 
 # Every benchmark, each in its own process; the numbers go to docs/results/benchmarks.json.
 bench: install

@@ -342,7 +342,8 @@ def _reproduce(parser: Parser) -> None:
 
 
 def _report(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run folder with report.json")
+    parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder with report.json; several are compared")
+    parser.value("--out", metavar="FILE", help="with several runs: the page (default comparison.html)")
     _json(parser)
 
 
@@ -362,7 +363,7 @@ COMMANDS = (
     Command("sweep", "many trainings over mu, tau, beta, lr, seeds, here or on a Dask cluster", _sweep),
     Command("table", "trained runs side by side, as a table, CSV or JSON", _table),
     Command("data", "data sets: what is known of them, and the check sums of a folder", _data_command),
-    Command("report", "write report.html of a run again, from its report.json", _report),
+    Command("report", "write report.html of a run again, or compare several runs", _report),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}
 

@@ -92,7 +92,7 @@ def _on_dask(jobs: Jobs, root: Path, scheduler: str) -> Iterator[tuple[int, Reco
             for index, values in enumerate(jobs)
         }
         try:
-            for future in distributed.as_completed(list(futures)):
+            for future in distributed.as_completed(list(futures), loop=client.loop):
                 index = futures[future]
                 try:
                     yield index, future.result()

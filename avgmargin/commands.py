@@ -501,24 +501,25 @@ def data(asked: Namespace) -> ExitCode:
 
 
 def report(asked: Namespace) -> ExitCode:
-    """Write the page of a run again."""
-    from jinja2 import TemplateError
+    """Write the page of a run again, or one that compares several runs."""
+    from . import reporting
 
-    from .files import refresh_manifest
-    from .report import load, write
-
-    root = Path(asked.run)
-    found = load(root)
-    try:
-        written = write(found, root)
-    except (LookupError, TypeError, AttributeError, TemplateError) as error:
-        kind = type(error).__name__
-        raise UserError(f"{str(root / 'report.json')!r} must be a whole report; {kind}: {error}") from None
-    refresh_manifest(root, written)
+    if len(asked.run) == 1 and asked.out is not None:
+        raise UserError(f"--out {asked.out!r} goes with two runs or more; the page of one run lies in its folder")
+    if len(asked.run) == 1:
+        page = reporting.write_again(Path(asked.run[0]))
+        if asked.json:
+            print_json({"report": str(page)})
+        else:
+            show_pairs([("report", str(page))])
+        return ExitCode.DONE
+    rows, page = reporting.write_comparison(asked.run, asked.out)
     if asked.json:
-        print_json({"report": str(written[-1])})
-    else:
-        show_pairs([("report", str(written[-1]))])
+        print_json({"report": str(page), "rows": rows})
+        return ExitCode.DONE
+    differing = [row for row in rows if not row["same"]]
+    show_table(["part", "item", *asked.run], [[row["part"], row["item"], *reporting.cells(row)] for row in differing])
+    show_pairs([("differ", f"{len(differing)} of {len(rows)} items"), ("report", str(page))])
     return ExitCode.DONE
 
 

@@ -40,7 +40,7 @@ class Plan:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Plan:
         """The plan of `as_values`, also after a journey through JSON."""
-        effort = {key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in values["effort"].items()}
+        effort: dict[str, Any] = {key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in values["effort"].items()}
         return cls(tuple(values["final"]), tuple(values["through"]), Effort(**effort))
 
 

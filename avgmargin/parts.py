@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import deep
 from deep.distances import Distances
 from deep.models import MLP, LinearClassifier
+from theory.margins import linear_label_margins
 from theory.storage import sha256_of_file
 
 from .errors import UserError
@@ -32,6 +34,7 @@ __all__ = ["DEFAULT_PARTS", "PARTS", "Effort", "check_parts", "code_of", "measur
 EPS = (0.5, 1.0, 1.5, 2.0)
 _SMALL = 32  # hidden units up to which a network of one hidden layer is solved exactly
 _SOLVED = 20  # images that are
+_ROWS = 4096  # images at a time in float64
 _SHOWN = 1000  # images up to which the value of each is kept
 Result = dict[str, Any]
 
@@ -146,9 +149,9 @@ def _generator(effort: Effort) -> torch.Generator:
 
 
 def _summary(found: Distances, eps: tuple[float, ...]) -> Result:
-    """The statistics, with the standard deviation of the finite values and, for few images, each value."""
+    """The statistics, with the standard deviation of the finite signed values and, for few images, each value."""
     summary = found.summary(eps)
-    finite = found.values[found.found]
+    finite = found.signed[found.found]
     summary["std"] = float(finite.std(correction=1)) if len(finite) > 1 else None
     if len(found) <= _SHOWN:
         summary["values"] = [value if math.isfinite(value) else None for value in found.values.tolist()]
@@ -210,11 +213,31 @@ def _exact(model: nn.Module, dataset: deep.Dataset, effort: Effort, tau: float) 
         found = _summary(bounds.linear_distances(model, x, y), effort.eps)
         own = torch.tensor(dataset.train_x, dtype=x.dtype, device=x.device)
         train = bounds.linear_distances(model, own, torch.tensor(dataset.train_y, device=x.device))
-        return found | {"train": _summary(train, ())}
+        label = {"label": _label(model, dataset.test_x, dataset.test_y)}
+        return (
+            found | label | {"train": _summary(train, ()) | {"label": _label(model, dataset.train_x, dataset.train_y)}}
+        )
     if not isinstance(model, MLP) or model.fc1.out_features > _SMALL:
         return {"skipped": f"exact distances are for linear models and one hidden layer of at most {_SMALL} units"}
     x, y = _images(dataset, min(effort.images, _SOLVED), model)
     return _summary(bounds.exact_relu(model, x, y), effort.eps)
+
+
+def _label(model: LinearClassifier, x: NDArray[np.float32], y: NDArray[np.int64]) -> Result:
+    """Distances to the label's half-spaces, which is the reading of the paper's curves, in float64."""
+    weight, bias = (p.detach().double().cpu().numpy() for p in (model.fc.weight, model.fc.bias))
+    chunks = range(0, len(y), _ROWS)
+    found = np.concatenate(
+        [linear_label_margins(weight, bias, x[i : i + _ROWS].astype(np.float64), y[i : i + _ROWS]) for i in chunks]
+    )
+    return {
+        "kind": "exact",
+        "images": len(found),
+        "found": 1.0,
+        "signed_mean": float(found.mean()),
+        "std": float(found.std(ddof=1)) if len(found) > 1 else None,
+        "minimum": float(found.min()),
+    }
 
 
 def _lower(model: nn.Module, dataset: deep.Dataset, effort: Effort, tau: float) -> Result:
@@ -275,7 +298,7 @@ PARTS: Mapping[str, Part] = {
     "functional": Part(_functional, (), ("deep.measure",), "functional margin"),
     "penalty": Part(_penalty, (), ("deep.measure",), "images on which a penalty has a gradient"),
     "norms": Part(_norms, (), ("deep.bounds",), "norms of the layers"),
-    "exact": Part(_exact, ("images", "eps"), ("deep.bounds",), "exact distance"),
+    "exact": Part(_exact, ("images", "eps"), ("deep.bounds", "theory.margins"), "exact distance"),
     "lower": Part(_lower, ("images", "eps"), ("deep.bounds",), "rigorous lower bound"),
     "estimate": Part(
         _estimate, ("images", "eps", "radius", "samples", "seed"), ("deep.bounds",), "the paper's estimate"

@@ -57,17 +57,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Size:
-    """How much each part does; grids in points, laws as (name, grid, classifiers, draws).
+    """How much each part does.
 
-    `losses` and `three` are the losses proved for two and three classes, None for all; `three_budget` is the budget of
-    a three-class proof in boxes and seconds. Boxes should run out first: seconds depend on the machine. `learning` is
-    sample sizes and seeds, `frontier` programs and gradient steps.
+    `laws` are those of the population checks, None for all, at the scale `population` of `avgmargin synthetic`.
+    `losses` and `three` are the losses proved for two and three classes, None for all; `three_budget` is the budget
+    of a three-class proof in boxes and seconds. Boxes should run out first: seconds depend on the machine.
+    `learning` is sample sizes and seeds, `frontier` programs and gradient steps.
     """
 
     losses: tuple[str, ...] | None
     three: tuple[str, ...] | None
     three_budget: tuple[int, float]
-    laws: tuple[tuple[str, int, int, int], ...]
+    laws: tuple[str, ...] | None
+    population: str
     linear_epochs: int
     mlp_epochs: int
     hidden: int
@@ -82,7 +84,8 @@ _SIZES = {
         losses=("perceptron", "average-margin", "average-margin-released"),
         three=("perceptron",),
         three_budget=(100, 60.0),
-        laws=(("gaussian-plane", 60, 8, 500), ("near-ties", 1, 8, 500), ("near-ties-3", 1, 0, 500)),
+        laws=("gaussian-shared", "near-ties", "near-ties-3", "faces-3"),
+        population="tiny",
         linear_epochs=6,
         mlp_epochs=2,
         hidden=16,
@@ -95,14 +98,8 @@ _SIZES = {
         losses=None,
         three=None,
         three_budget=(1000, 45.0),
-        laws=(
-            ("gaussian-plane", 1500, 40, 20_000),
-            ("gaussian-line", 500, 40, 20_000),
-            ("checkerboard", 1, 40, 20_000),
-            ("near-ties", 1, 40, 20_000),
-            ("near-ties-3", 1, 0, 20_000),
-            ("gaussian-3", 80, 0, 20_000),
-        ),
+        laws=None,
+        population="quick",
         linear_epochs=120,
         mlp_epochs=24,
         hidden=1024,
@@ -115,14 +112,8 @@ _SIZES = {
         losses=None,
         three=None,
         three_budget=(20_000, 1800.0),
-        laws=(
-            ("gaussian-plane", 6000, 200, 200_000),
-            ("gaussian-line", 4000, 200, 200_000),
-            ("checkerboard", 1, 200, 200_000),
-            ("near-ties", 1, 200, 200_000),
-            ("near-ties-3", 1, 0, 200_000),
-            ("gaussian-3", 600, 0, 200_000),
-        ),
+        laws=None,
+        population="full",
         linear_epochs=300,
         mlp_epochs=100,
         hidden=1024,
@@ -171,7 +162,7 @@ def jobs(request: Request, losses: Mapping[str, tuple[int, ...]]) -> list[Job]:
     found = [proof_job(name, 2, 20_000, 60.0) for name in names if 2 in losses[name]]
     found += [proof_job(name, 3, *size.three_budget) for name in three if 3 in losses[name]]
     found.append(Job("curves", "near-tie", {"points": size.curve_points}, "part of avgmargin reproduce"))
-    found += law_jobs(request.scale, request.seed, tuple(names))
+    found += population_jobs(request.scale, request.seed, tuple(names))
     found += [learning_job(request), frontier_job(request)]
     return found + training_jobs(request)
 
@@ -184,19 +175,19 @@ def proof_job(loss: str, classes: int, boxes: int, seconds: float) -> Job:
     return Job("proofs", name, settings, f"avgmargin prove {loss}{many} --boxes {boxes} --seconds {seconds:g}")
 
 
-def law_jobs(scale: str, seed: int, losses: tuple[str, ...]) -> list[Job]:
-    """One job per law of a scale."""
+def population_jobs(scale: str, seed: int, losses: tuple[str, ...]) -> list[Job]:
+    """The laws, and one job per loss on all of them: the checks of `avgmargin synthetic`."""
     check_scale(scale)
     check_seed(seed)
-    return [
-        Job(
-            "synthetic",
-            law,
-            {"law": law, "grid": grid, "classifiers": count, "draws": draws, "seed": seed, "losses": list(losses)},
-            f"avgmargin synthetic --scale {scale} --seed {seed}",
-        )
-        for law, grid, count, draws in _SIZES[scale].laws
-    ]
+    size = _SIZES[scale]
+    laws = None if size.laws is None else list(size.laws)
+    settings = {"laws": laws, "scale": size.population, "seed": seed}
+    words = "" if laws is None else f" --laws {','.join(laws)}"
+    words += f" --scale {size.population} --seed {seed}"
+    found = [Job("synthetic", "laws", settings, f"avgmargin synthetic --list{words}")]
+    for loss in losses:
+        found.append(Job("synthetic", loss, {"loss": loss, **settings}, f"avgmargin synthetic {loss}{words}"))
+    return found
 
 
 def learning_job(request: Request) -> Job:

@@ -1,13 +1,19 @@
-"""Losses against laws: where minimisers fail, by how much, and whether that is what was predicted and claimed."""
+"""Losses against laws: where minimisers fail, by how much, and whether that is what was predicted and claimed.
+
+The one definition of these checks: `avgmargin synthetic` runs them on what was asked for, `reproduce` on its losses.
+"""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,14 +21,33 @@ import numpy as np
 import synthetic
 import theory
 
+from .environment import why_unfit
 from .errors import UserError
+from .inequalities import Prepared, inequalities, prepare
 from .pool import one_thread_each
 from .resolve import LossRequest, label, read_calls, read_law, read_parameters, resolve
 
 LawRequest = tuple[str, dict[str, float | list[float]]]
 
-SIZES = {"tiny": (3_000, 2_000, 30, 8), "quick": (20_000, 90_000, 96, 24), "full": (200_000, 360_000, 1_500, 100)}
-"""Per scale: labelled draws, points of the rule, points and classifiers of the inequality."""
+
+@dataclass(frozen=True)
+class Size:
+    """How hard to look: labelled draws and points of the rule per law; points and classifiers of the inequality; knots
+    and boxes of a certified psi for two classes, and for several."""
+
+    draws: int
+    points: int
+    few: int
+    classifiers: int
+    psi: tuple[int, int]
+    psi_of_several: tuple[int, int]
+
+
+SIZES = {
+    "tiny": Size(3_000, 2_000, 30, 8, (5, 50_000), (2, 100)),
+    "quick": Size(20_000, 90_000, 96, 24, (9, 50_000), (2, 400)),
+    "full": Size(200_000, 360_000, 1_500, 100, (65, 500_000), (5, 100_000)),
+}
 
 FEW = 3
 """Up to this many losses one process is faster than two."""
@@ -30,13 +55,18 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Request:
-    """Which losses on which laws, how hard to look (`scale`), and whether every loss is proved first."""
+    """Which losses on which laws, how hard to look (`scale`), and whether every loss is proved first (`prove`).
+
+    `thorough`: the searched failing posteriors of two classes are compared with theory's certified ones, and psi of
+    several classes is certified for losses that are not piecewise linear too, which takes seconds each.
+    """
 
     losses: tuple[LossRequest, ...]
     laws: tuple[LawRequest, ...]
     scale: str = "quick"
     seed: int = 0
     prove: bool = False
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         if self.scale not in SIZES:
@@ -53,6 +83,7 @@ def read(losses: Sequence[str], more: str | None, laws: str | None, scale: str, 
         if more is not None
         else []
     )
+    thorough = bool(asked) or scale == "full"
     if not asked:
         asked = [LossRequest(name) for name in theory.catalogue.names()]
     chosen = (
@@ -64,7 +95,7 @@ def read(losses: Sequence[str], more: str | None, laws: str | None, scale: str, 
         resolve(loss)
     for name, values in chosen:
         synthetic.laws.get(name, **values)
-    return Request(tuple(asked), tuple(chosen), scale, seed, prove)
+    return Request(tuple(asked), tuple(chosen), scale, seed, prove, thorough)
 
 
 def describe_laws(request: Request) -> list[dict[str, Any]]:
@@ -72,7 +103,7 @@ def describe_laws(request: Request) -> list[dict[str, Any]]:
     found = []
     for index, (name, values) in enumerate(request.laws):
         law, rng = synthetic.laws.get(name, **values), np.random.default_rng([request.seed, index, 1])
-        sampled = synthetic.posterior_agreement(law, SIZES[request.scale][0], rng)
+        sampled = synthetic.posterior_agreement(law, SIZES[request.scale].draws, rng)
         risk = sampled.bayes_risk
         found.append(
             {
@@ -109,13 +140,12 @@ def _records(request: Request, workers: int) -> Iterator[Iterator[dict[str, Any]
     """The records of all losses in order, as they become ready; with workers they are under way from the start."""
     order = range(len(request.losses))
     if workers == 1:
-        _prepare(request)
-        yield map(_one, order)
+        yield (record(request, index) for index in order)
         return
     context = multiprocessing.get_context("spawn")
     with (
         one_thread_each(),
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(request,)) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(request,)) as pool,
     ):
         try:
             yield pool.map(_one, order)
@@ -125,66 +155,88 @@ def _records(request: Request, workers: int) -> Iterator[Iterator[dict[str, Any]
 
 
 _request: Request
-_populations: list[synthetic.Population]
-_trials: dict[int, tuple[synthetic.Grid, list[synthetic.Classifier]]]
 
 
-def _prepare(request: Request) -> None:
-    global _request, _populations, _trials
-    draws, points, few, count = SIZES[request.scale]
+def _start(request: Request) -> None:
+    """In a worker: what `_one` is asked about; the laws are drawn at once."""
+    global _request
     _request = request
-    _populations = [
-        synthetic.populate(
-            synthetic.laws.get(name, **values), draws, np.random.default_rng([request.seed, index, 0]), points
-        )
-        for index, (name, values) in enumerate(request.laws)
-    ]
-    _trials = {}
-    for index, population in enumerate(_populations):
-        if population.law.classes == 2:
-            rng = np.random.default_rng([request.seed, index, 3])
-            grid = population.law.grid(few, rng)
-            drawn = synthetic.random_classifiers(population.law, count, rng)
-            _trials[index] = grid, [_remembered(classifier(grid.points)) for classifier in drawn]
-
-
-def _remembered(scores: Any) -> synthetic.Classifier:
-    """A classifier known on the points of its grid: every loss is tried on the same scores."""
-    return lambda points: scores
+    _prepared(request)
 
 
 def _one(index: int) -> dict[str, Any]:
-    """One loss on every law."""
-    asked = _request.losses[index]
+    return record(_request, index)
+
+
+_held: dict[str, Prepared] = {}
+
+
+def _prepared(request: Request) -> Prepared:
+    """Points, draws and classifiers of the laws, kept for the next loss of this process; the last ones only."""
+    key = json.dumps([request.laws, request.scale, request.seed])
+    if key not in _held:
+        _held.clear()
+        made = [synthetic.laws.get(name, **values) for name, values in request.laws]
+        size = SIZES[request.scale]
+        _held[key] = prepare(made, size.draws, size.points, size.few, size.classifiers, request.seed)
+    return _held[key]
+
+
+def record(request: Request, index: int) -> dict[str, Any]:
+    """One loss on every law, as plain JSON values; it depends on the loss, not on its place in the request."""
+    asked, known = request.losses[index], _prepared(request)
     loss = resolve(asked)
     entry = theory.catalogue.entry(asked.loss) if asked.loss and theory.catalogue.known(asked.loss) else None
     values = dict(asked.parameters)
-    threshold = 0.5 if entry is None else float(entry.threshold_at(**values))
-    forms = {p.law.classes for p in _populations if _has_form(loss, entry, p.law.classes)}
-    rng = np.random.default_rng([_request.seed, index, 2])
-    decided = {c: synthetic.decisions(loss, c, rng) for c in sorted(forms)}
+    threshold = Fraction(1, 2) if entry is None else entry.threshold_at(**values)
+    populations = [p for p in known.populations if _has_form(loss, entry, p.law.classes)]
+    rng = np.random.default_rng([request.seed, zlib.crc32(label(loss).encode()), 2])
+    decided = {c: synthetic.decisions(loss, c, rng) for c in sorted({p.law.classes for p in populations})}
     for c, each in decided.items():
-        each.prepare([p.searched(synthetic.LIMIT) for p in _populations if p.law.classes == c])
-    checks = [_row(synthetic.check(loss, p, decided[p.law.classes])) for p in _populations if p.law.classes in forms]
-    answers = [_answer(loss, entry, values, c, decided[c], checks, threshold) for c in sorted(forms)]
-    inequality = _inequalities(loss) if 2 in forms and synthetic.is_binary(loss) else []
+        each.prepare([p.grid_posterior for p in populations if p.law.classes == c and p.cells])
+    checks = [_row(synthetic.check(loss, p, decided[p.law.classes])) for p in populations]
+    answers = [_answer(request, loss, entry, values, c, decided[c], checks, float(threshold)) for c in sorted(decided)]
+    psi = {c: _psi(request, loss, each, threshold) for c, each in sorted(decided.items())}
+    broken = inequalities(loss, known, decided, psi)
     faults = [f"{row['law']}: measured and predicted differ" for row in checks if not row["as_predicted"]]
     faults += [
         f"{row['law']}: {row['violations']} of {row['classifiers']} classifiers break the excess-risk inequality, "
         f"least C(f) - inf C met {row['pointwise_residual']:.2g}"
-        for row in inequality
+        for row in broken
         if not row["holds"]
     ]
     faults += [f"{row['classes']} classes: {row['fault']}" for row in answers if row["fault"]]
     return {
         "loss": loss.name,
         "label": label(loss),
-        "threshold": threshold,
+        "threshold": float(threshold),
         "answers": answers,
         "checks": checks,
-        "inequality": inequality,
+        "psi": [_psi_row(each) for each in psi.values()],
+        "inequality": broken,
         "faults": faults,
     }
+
+
+def _psi(
+    request: Request, loss: theory.Loss, decided: synthetic.Decisions, threshold: Fraction
+) -> synthetic.ExcessBound:
+    """The certified psi where the budget of the scale reaches one, in an environment fit for proofs."""
+    size, classes = SIZES[request.scale], decided.classes
+    binary = classes == 2 and synthetic.is_binary(loss)
+    knots, boxes = size.psi if binary else size.psi_of_several
+    why = why_unfit()
+    if why is None and not (binary or decided.vertices is not None or request.thorough):
+        why = "psi of several classes was certified for piecewise linear losses only; name the loss, or --scale full"
+    return synthetic.excess_bound(
+        loss, classes=classes, threshold=threshold if binary else Fraction(1, 2), points=knots, boxes=boxes, spare=why
+    )
+
+
+def _psi_row(psi: synthetic.ExcessBound) -> dict[str, Any]:
+    theta = np.linspace(0.0, psi.span, 41)
+    rows = np.stack([theta, psi.values(theta)], axis=1).tolist()
+    return {"classes": psi.classes, "kind": psi.kind, "top": psi.top, "method": psi.method, "rows": rows}
 
 
 def _has_form(loss: theory.Loss, entry: Any, classes: int) -> bool:
@@ -217,6 +269,7 @@ def _estimate(estimate: synthetic.Estimate) -> dict[str, Any]:
 
 
 def _answer(
+    request: Request,
     loss: theory.Loss,
     entry: Any,
     values: dict[str, str],
@@ -229,9 +282,9 @@ def _answer(
     claim = None if entry is None else entry.claim(classes, **values)
     status = None if claim is None else ("inconsistent" if not claim.consistent else "consistent")
     witness, verdict, certified = None, None, None
-    if _request.prove and decided.region is not None:
+    if (request.prove or request.thorough) and decided.region is not None:
         certified = theory.failing_region(loss)
-    if _request.prove:
+    if request.prove:
         from .verification import seen_to_fail
 
         proof = theory.prove(loss, classes=None if classes == 2 and synthetic.is_binary(loss) else classes)
@@ -242,8 +295,8 @@ def _answer(
     failing = [row["law"] for row in rows if row["fails"]]
     region = decided.region
     fault = None
-    if region is not None and region.spot_failures:
-        fault = f"{region.spot_failures} of {region.spots} posteriors off the grid contradict the region"
+    if decided.spot_failures:
+        fault = f"{decided.spot_failures} posteriors off the grid contradict the failing set that was searched"
     elif region is not None and certified is not None and (off := contradictions(region, certified)):
         fault = f"the searched failing posteriors contradict the certified ones at eta = {off[0]:.6g}"
     elif classes == 2 and threshold != 0.5:
@@ -289,28 +342,3 @@ def _could_fail(region: Any, failing: Sequence[str], witness: bool | None, claim
     if failing or witness or (region is not None and region.intervals):
         return True
     return claim is not None and bool(claim.interior)
-
-
-def _inequalities(loss: theory.Loss) -> list[dict[str, Any]]:
-    """The excess-risk inequality on every law of two classes, with theory's searched psi."""
-    psi = synthetic.tabulated_psi(loss)
-    found = []
-    for index, population in enumerate(_populations):
-        law = population.law
-        if index not in _trials:
-            continue
-        grid, classifiers = _trials[index]
-        result = synthetic.excess_risk_inequality(loss, law, classifiers, grid, psi=psi)
-        worst = result.worst
-        found.append(
-            {
-                "law": law.name,
-                "holds": result.holds,
-                "classifiers": len(result.rows),
-                "violations": result.violations,
-                "worst_residual": worst.residual,
-                "allowed": worst.allowed,
-                "pointwise_residual": result.pointwise_residual,
-            }
-        )
-    return found

@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from theory.storage import write_atomic
 
-from . import figures
+from . import figures, page
 from .curves import TARGETS
-from .errors import UserError, one_line
+from .errors import UserError
 from .files import dump_csv, dump_json, read_object
 from .plan import PARTS, TITLES, Job, Request
-from .proofs import witness_text
 from .sentences import READINGS, claims, number, trade_off
 from .verification import compare
 
@@ -274,24 +272,15 @@ def _accuracy_figure(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None
 
 def render(report: Mapping[str, Any], drawings: Mapping[str, str] | None = None) -> str:
     """The whole page, self-contained; `drawings` are SVG texts by figure id, drawn here when absent."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     drawn = drawings or {figure["id"]: figures.draw(figure) for figure in report["figures"]}
-    environment = Environment(
-        loader=PackageLoader("avgmargin"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(num=number, percent=_percent, cell=_cell, line=one_line, witness=witness_text)
     shown = [
         {**figure, "svg": Markup(figures.inline(drawn[figure["id"]], figure["id"], figure["alt"]))}
         for figure in report["figures"]
     ]
-    page = environment.get_template("report.html")
     return page.render(
+        "report.html",
         words={2: "two", 3: "three", 4: "four", 5: "five", 6: "six"},
         report=report,
         figures={figure["id"]: figure for figure in shown},
@@ -333,17 +322,3 @@ def _run_tables(runs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
             columns = list(run["epochs"][0])
             found[f"data/{run['name']}.csv"] = dump_csv(columns, [[row[c] for c in columns] for row in run["epochs"]])
     return found
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, (int, float)):
-        return number(float(value), 5) if isinstance(value, float) else str(value)
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)

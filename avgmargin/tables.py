@@ -48,9 +48,9 @@ def table(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def final_parts(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parts measured at the last measured epoch of a condensed run; {} where nothing was."""
+    """The parts measured after the last epoch of a condensed run; {} where nothing was measured there."""
     rows = (run.get("measured") or {}).get("epochs") or []
-    return rows[-1]["parts"] if rows else {}
+    return rows[-1]["parts"] if rows and rows[-1]["epoch"] == run["epochs_done"] else {}
 
 
 def as_row(run: Mapping[str, Any]) -> dict[str, Any]:

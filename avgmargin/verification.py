@@ -1,102 +1,14 @@
-"""Losses on laws whose Bayes rule is known: what is compared, and what theory expects to see fail."""
+"""Verdicts of theory against what `population` saw on laws whose Bayes rule is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 import synthetic
 import theory
-
-from .resolve import label
-
-_GAPS = (0.002, 0.01, 0.02, 0.04, 0.06, 0.08, 0.0901, 0.0917, 0.1, 0.12, 0.16, 0.2, 0.4, 0.8)
-"""Leads of the likelier class; 0.0901 and 0.0917 enclose 1/11, the limit of the released loss at mu = 1/10."""
-
-LAWS: Mapping[str, Callable[[], synthetic.Law]] = {
-    "gaussian-plane": lambda: synthetic.GaussianMixture(
-        [0.5, 0.5], [[-0.7, -0.2], [0.7, 0.3]], [[1.0, 0.2], [0.2, 1.0]], name="gaussian-plane"
-    ),
-    "gaussian-line": lambda: synthetic.GaussianMixture(
-        [0.4, 0.6], [[-1.0], [1.0]], [[[1.0]], [[2.0]]], name="gaussian-line"
-    ),
-    "checkerboard": lambda: synthetic.checkerboard(4, 0.9),
-    "near-ties": lambda: synthetic.near_ties(_GAPS),
-    "near-ties-3": lambda: synthetic.near_ties((0.01, 0.02, 0.05, 0.1, 0.2, 0.4), 3),
-    "gaussian-3": lambda: synthetic.GaussianMixture(
-        [0.3, 0.3, 0.4], [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.2]], np.eye(2), name="gaussian-3"
-    ),
-}
-DESCRIPTIONS = {
-    "gaussian-plane": "two Gaussian classes in the plane, shared covariance",
-    "gaussian-line": "two Gaussian classes on the line, variances 1 and 2, priors 0.4 and 0.6",
-    "checkerboard": "4 x 4 cells, P(Y = 1) alternately 0.9 and 0.1",
-    "near-ties": "cells whose likelier class leads by 0.002 to 0.8",
-    "near-ties-3": "three classes, cells whose likeliest class leads by 0.01 to 0.4",
-    "gaussian-3": "three Gaussian classes in the plane",
-}
-
-DETAILED = ("gaussian-plane",)
-"""Laws whose inequality rows are kept, for the picture."""
-
-_BORDER = 1e-6
-"""Posteriors this close to a limit may go either way: the gap falls to 0 quadratically there, and floats see it
-only down to about 1e-14."""
-
-
-@dataclass(frozen=True)
-class LawSettings:
-    """One law and how hard to look: grid points, random classifiers (binary laws), labelled draws."""
-
-    law: str
-    grid: int
-    classifiers: int
-    draws: int
-    seed: int
-    losses: tuple[str, ...] = ()
-
-
-def run_law(settings: LawSettings, losses: Sequence[theory.Loss], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Every check of every loss on one law, as plain JSON values. The same seed gives the same numbers."""
-    position = list(LAWS).index(settings.law)
-    law = LAWS[settings.law]()
-    draw, classifiers_draw = (np.random.default_rng([settings.seed, position, k]) for k in (0, 1))
-    sampled = synthetic.posterior_agreement(law, settings.draws, draw)
-    grid = law.grid(settings.grid)
-    classifiers: tuple[synthetic.Classifier, ...] = ()
-    if law.classes == 2:
-        classifiers = synthetic.random_classifiers(law, settings.classifiers, classifiers_draw)
-    top = law.posterior(grid.points).max(axis=1)
-    agreement, inequality = [], []
-    for loss in losses:
-        if law.classes > 2 and loss.multiclass is None:
-            continue
-        tell(loss.name)
-        agreement.append(_agreement(loss, law, grid, top))
-        if law.classes == 2:
-            inequality.append(_inequality(loss, law, grid, classifiers, settings.law in DETAILED))
-    return {
-        "law": settings.law,
-        "description": DESCRIPTIONS[settings.law],
-        "classes": law.classes,
-        "dimension": law.dimension,
-        "points": grid.size,
-        "grid": grid.method,
-        "bayes_risk": _estimate(sampled.bayes_risk),
-        "sampling": {
-            "draws": sampled.n,
-            "holds": sampled.holds,
-            "worst_standard_errors": sampled.worst,
-            "threshold": sampled.threshold,
-            "label_risk": _estimate(sampled.label_risk),
-        },
-        "agreement": agreement,
-        "inequality": inequality,
-    }
 
 
 def expected_failures(loss: theory.Loss) -> tuple[Fraction, Fraction] | None:
@@ -128,81 +40,39 @@ def seen_to_fail(loss: theory.Loss, witness: Mapping[str, Any] | None) -> bool |
     return not synthetic.bayes_agreement(loss, law, law.grid(1)).holds
 
 
-def compare(laws: Sequence[Mapping[str, Any]], proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Verdicts of theory against what was seen on laws with as many classes, one record per proof.
+def compare(records: Sequence[Mapping[str, Any]], proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Verdicts of theory against the records of `population.record`, one row per proof.
 
-    PROVED: no grid point of any law may fail. REFUTED: the minimiser must be seen to fail, on a law or at the witness.
-    Where theory states the range of failing posteriors, failures must fill it exactly. `matches` is None where there
-    is no verdict, or nothing was seen, to compare with.
+    A loss with a fault in its record is at odds. PROVED: it may fail on no law (one meant for another threshold a than
+    1/2: exactly between the two, which is part of the record's faults). REFUTED: it must be seen to fail by the
+    predicted amount, on a law or at its witness. `matches` is None where there is no verdict, or nothing was seen, to
+    compare with.
     """
-    records = []
+    rows = []
     for proof in proofs:
         name, status, classes = proof["loss"], proof["status"], proof["classes"]
-        alike = [law for law in laws if law["classes"] == classes]
-        rows = [(law["law"], row) for law in alike for row in law["agreement"] if row["loss"] == name]
-        failing = [law for law, row in rows if not row["holds"]]
-        off_range = [law for law, row in rows if row["matches_range"] is False]
+        record = next((found for found in records if found["loss"] == name), None)
+        answers = [] if record is None else [a for a in record["answers"] if a["classes"] == classes]
+        failing = [law for answer in answers for law in answer["failing_laws"]]
+        faults = [] if record is None or not answers else _faults(record, answers[0], classes)
         matches = None
-        if off_range:
+        if faults:
             matches = False
-        elif status == "PROVED" and rows:
-            matches = not failing
+        elif status == "PROVED" and answers and record is not None:
+            matches = not failing or record["threshold"] != 0.5
         elif status == "REFUTED" and (failing or proof["witness_seen"]):
             matches = True
-        found = {"loss": name, "classes": classes, "status": status, "matches": matches}
-        records.append(found | {"failing_laws": failing, "off_range": off_range, "witness_seen": proof["witness_seen"]})
-    return records
+        found = {"loss": name, "classes": classes, "status": status, "matches": matches, "failing_laws": failing}
+        laws = answers[0]["laws"] if answers else 0
+        rows.append(found | {"laws": laws, "faults": faults, "witness_seen": proof["witness_seen"]})
+    return rows
 
 
-def _agreement(loss: theory.Loss, law: synthetic.Law, grid: synthetic.Grid, top: Any) -> dict[str, Any]:
-    found = synthetic.bayes_agreement(loss, law, grid)
-    limits = expected_failures(loss) if law.classes == 2 else None
-    matches = None
-    if limits is not None:
-        low, high = (float(limit) for limit in limits)
-        surely = int(((top > low + _BORDER) & (top < high - _BORDER)).sum())
-        perhaps = int(((top > low) & (top < high + _BORDER)).sum())
-        inside = found.failing_range is None or (found.failing_range[1] <= high + _BORDER)
-        matches = surely <= found.failing_points <= perhaps and inside
-    return {
-        "loss": loss.name,
-        "label": label(loss),
-        "holds": found.holds,
-        "disagreement": _estimate(found.disagreement),
-        "excess_risk": _estimate(found.excess_risk),
-        "points": found.points,
-        "failing_points": found.failing_points,
-        "failing_range": None if found.failing_range is None else list(found.failing_range),
-        "worst_posterior": None if found.worst_posterior is None else list(found.worst_posterior),
-        "smallest_gap": found.smallest_gap,
-        "expected_range": None if limits is None else [str(limit) for limit in limits],
-        "matches_range": matches,
-        "tolerance": found.tolerance,
-        "method": found.method,
-    }
-
-
-def _inequality(
-    loss: theory.Loss, law: synthetic.Law, grid: synthetic.Grid, classifiers: Sequence[synthetic.Classifier], keep: bool
-) -> dict[str, Any]:
-    found = synthetic.excess_risk_inequality(loss, law, classifiers, grid)
-    worst = found.worst
-    return {
-        "loss": loss.name,
-        "label": label(loss),
-        "holds": found.holds,
-        "classifiers": len(found.rows),
-        "violations": found.violations,
-        "worst_residual": worst.residual,
-        "allowed": worst.allowed,
-        "surrogate_star": _estimate(found.surrogate_star),
-        "pointwise_residual": found.pointwise_residual,
-        "rows": [[row.excess.value, row.surrogate.value, row.bound] for row in found.rows] if keep else [],
-    }
-
-
-def _estimate(estimate: synthetic.Estimate) -> dict[str, Any]:
-    return {"value": estimate.value, "error": estimate.error, "kind": estimate.kind}
+def _faults(record: Mapping[str, Any], answer: Mapping[str, Any], classes: int) -> list[str]:
+    """What contradicts the prediction for so many classes; broken inequalities are a claim of their own."""
+    rows = [row for row in record["checks"] if row["classes"] == classes and not row["as_predicted"]]
+    found = [f"{row['law']}: measured and predicted differ" for row in rows]
+    return found + ([answer["fault"]] if answer["fault"] else [])
 
 
 def binary_only(loss: theory.Loss) -> theory.Loss:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,18 @@ def _curves(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
     return {"result": result, "files": {}}
 
 
-def _law(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
-    import theory
+def _population(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
+    from . import population
+    from .resolve import LossRequest
 
-    from .verification import LawSettings, run_law
-
-    settings = LawSettings(**{**job.settings, "losses": tuple(job.settings["losses"])})
-    losses = [theory.catalogue.get(name) for name in settings.losses]
-    return {"result": run_law(settings, losses, lambda words: tell(0, words)), "files": {}}
+    asked = job.settings
+    request = population.read([], None, None, asked["scale"], asked["seed"], False)
+    laws = request.laws if asked["laws"] is None else tuple((name, {}) for name in asked["laws"])
+    if "loss" not in asked:
+        return {"result": population.describe_laws(replace(request, laws=laws)), "files": {}}
+    losses = (LossRequest(asked["loss"]),)
+    wanted = replace(request, losses=losses, laws=laws, thorough=True)
+    return {"result": population.record(wanted, 0), "files": {}}
 
 
 def _learning(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def _files(root: Path, *names: str | None) -> dict[str, str]:
 _KINDS: dict[str, Callable[[Job, Path, Tell], dict[str, Any]]] = {
     "proofs": _proof,
     "curves": _curves,
-    "synthetic": _law,
+    "synthetic": _population,
     "learning": _learning,
     "frontier": _frontier,
     "training": _training,

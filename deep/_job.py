@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ._folder import RunFolder
+from ._folder import RunFolder, RunFolderError
 from ._watch import Failure, Watch
 from .config import TrainConfig
 from .data import Dataset
@@ -23,7 +23,7 @@ from .losses import AverageMarginLoss
 from .measure import Metrics, distances, evaluate
 from .models import ConvNet, LinearClassifier, build_model
 from .orthogonality import orthogonality_penalty
-from .runs import TrainResult
+from .runs import TrainResult, load_tensors
 
 __all__ = ["Job", "Progress"]
 
@@ -121,7 +121,8 @@ class Job:
             objective = self._objective(loss, batch)
             if (failure := watch.see(step, objective)) is not None:
                 return failure
-            self.optimiser.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             self.place.backward(objective)
             for parameter, gradient in zip(parameters, subtracted, strict=bool(subtracted)):
                 parameter.grad.sub_(gradient)  # type: ignore[union-attr]
@@ -225,21 +226,28 @@ class Job:
 
     def _resume(self) -> list[Metrics]:
         """Bring model, optimiser and generators to the last stored epoch; return the records up to it."""
-        found = self.place.from_first(self._sound_part() if self.place.rank == 0 else None)
-        kept, weights, stored = found
+        kept, weights, state = self.place.from_first(self._sound_part() if self.place.rank == 0 else None)
         if weights:
-            self.model.load_state_dict(safetensors.torch.load(weights))
-            state = safetensors.torch.load(stored)
-            self.order.set_state(state["order"])
-            if isinstance(self.model, ConvNet):
-                self.model.dropout.generator.set_state(state["dropout"])
-            if self.objective is not None:
-                self.noise.set_state(state["noise"])
-            for name, parameter in self.model.named_parameters():
-                if f"momentum.{name}" in state:
-                    momentum = state[f"momentum.{name}"].to(self.place.device)
-                    self.optimiser.state[parameter]["momentum_buffer"] = momentum
+            try:
+                self._restore(load_tensors(weights, self.run.path), load_tensors(state, self.run.path))
+            except (RuntimeError, KeyError) as error:  # sums that match, and the content of something else
+                if isinstance(error, RunFolderError):
+                    raise
+                words = " ".join(str(error).split())
+                raise RunFolderError(f"{self.run.path}: checkpoint must be one of this run ({words})") from error
         return list(kept)
+
+    def _restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+        self.model.load_state_dict(dict(weights))
+        self.order.set_state(state["order"])
+        if isinstance(self.model, ConvNet):
+            self.model.dropout.generator.set_state(state["dropout"])
+        if self.objective is not None:
+            self.noise.set_state(state["noise"])
+        for name, parameter in self.model.named_parameters():
+            if f"momentum.{name}" in state:
+                momentum = state[f"momentum.{name}"].to(self.place.device)
+                self.optimiser.state[parameter]["momentum_buffer"] = momentum
 
     def _sound_part(self) -> tuple[list[Metrics], bytes, bytes]:
         """Records, weights and state of the newest sound checkpoint; the folder is put back to that epoch."""

@@ -128,15 +128,17 @@ def make_place(hardware: Hardware, dtype: str, rank: int = 0, port: int = 0) -> 
     greeting = logging.getLogger("lightning_fabric")  # what it says of itself, at the level of information
     level = greeting.level
     greeting.setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator=hardware.accelerator,
-        devices=hardware.processes,
-        strategy="ddp" if hardware.processes > 1 else "auto",
-        # float64 models are float64 by themselves, and this plugin leaves them alone, unlike "64-true"
-        precision="bf16-mixed" if dtype == "bf16-mixed" else "32-true",
-    )
-    fabric.launch()
-    greeting.setLevel(level)
+    try:
+        fabric = Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.processes,
+            strategy="ddp" if hardware.processes > 1 else "auto",
+            # float64 models are float64 by themselves, and this plugin leaves them alone, unlike "64-true"
+            precision="bf16-mixed" if dtype == "bf16-mixed" else "32-true",
+        )
+        fabric.launch()
+    finally:
+        greeting.setLevel(level)
     return _FabricPlace(fabric)
 
 

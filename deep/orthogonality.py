@@ -11,6 +11,7 @@ from torch.nn import functional
 __all__ = ["KERNELS", "orthogonality_penalty"]
 
 KERNELS = ("reshaped", "true")
+_LARGE = 512  # rows of a Gram matrix from which on it is faster by blocks
 
 
 def orthogonality_penalty(model: nn.Module, kernels: str = "reshaped", *, doubled: bool = False) -> Tensor:
@@ -52,7 +53,7 @@ class _GramTerm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor) -> Tensor:
         rows, columns = weight.shape
-        gram = weight @ weight.T if rows <= columns else weight.T @ weight
+        gram = _gram(weight if rows <= columns else weight.T)
         gram.diagonal().sub_(1.0)
         ctx.save_for_backward(weight, gram)
         return gram.square().sum() + max(0, rows - columns)
@@ -63,6 +64,19 @@ class _GramTerm(torch.autograd.Function):
         weight, gram = ctx.saved_tensors
         product: Tensor = gram @ weight if len(weight) <= weight.shape[1] else weight @ gram
         return product.mul_(4.0 * incoming)
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """R R^T; a large one by its upper blocks alone, which are three quarters of it."""
+    count = len(rows)
+    if count < _LARGE:
+        return rows @ rows.T
+    half = count // 2
+    gram = rows.new_empty(count, count)
+    torch.mm(rows[:half], rows.T, out=gram[:half])
+    torch.mm(rows[half:], rows[half:].T, out=gram[half:, half:])
+    gram[half:, :half] = gram[:half, half:].T
+    return gram
 
 
 def _matrix_term(parameter: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from .config import TrainConfig
 from .measure import Metrics
 from .models import restore_model
 
-__all__ = ["TrainProgress", "TrainResult", "load_milestone", "load_model", "load_progress", "load_run"]
+__all__ = ["TrainProgress", "TrainResult", "load_milestone", "load_model", "load_progress", "load_run", "load_tensors"]
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ def load_milestone(folder: str | os.PathLike[str], epoch: int) -> nn.Module:
     return _model(run.path, config, run.read_milestone(epoch))
 
 
-def load_weights(data: bytes, where: object) -> dict[str, Tensor]:
+def load_tensors(data: bytes, where: object) -> dict[str, Tensor]:
     """Return the tensors in the bytes of a safetensors file; ``RunFolderError`` where they are none."""
     try:
         return safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise RunFolderError(f"{where}: weights must be a safetensors file ({error})") from error
+        raise RunFolderError(f"{where}: must hold weights as a safetensors file ({error})") from error
 
 
 def _config(run: RunFolder) -> TrainConfig:
@@ -126,6 +126,6 @@ def _config(run: RunFolder) -> TrainConfig:
 
 def _model(where: Path, config: TrainConfig, data: bytes) -> nn.Module:
     try:
-        return restore_model(config.model, load_weights(data, where)).eval()
+        return restore_model(config.model, load_tensors(data, where)).eval()
     except ValueError as error:
         raise RunFolderError(f"{where}: {error}") from error

@@ -24,7 +24,7 @@ VERTEX_TOLERANCE = 1e-12
 MANY = 2_000
 """Posteriors searched at once."""
 
-MAPPED = 4_000
+MAPPED = 40_000
 """Points, and draws, of a law without cells on which a loss with a map of the simplex is checked."""
 
 LIMIT = 64
@@ -119,7 +119,7 @@ class Decisions:
         return np.array([value for _, value in self._search(posterior)])
 
     def _search(self, posterior: FloatArray) -> list[tuple[BoolArray, float]]:
-        keys = [row.tobytes() for row in posterior]
+        keys = [row.tobytes() for row in np.round(posterior, 12)]  # a law with symmetries repeats itself up to rounding
         fresh = list({key: i for i, key in enumerate(keys) if key not in self._memory}.items())
         for start in range(0, len(fresh), MANY):
             part = fresh[start : start + MANY]

@@ -68,12 +68,13 @@ def excess_bound(
     points: int = 9,
     boxes: int = 50_000,
     seconds: float = 600.0,
-    certify: bool = True,
+    spare: str | None = None,
 ) -> ExcessBound:
     """The certified psi of a loss, once per process; else the searched one (two classes), else none.
 
     Two classes use the binary form. `points` knots per side (two classes) or in all; the search ends after `boxes`
-    boxes, so that the answer does not depend on the machine, or `seconds`. `certify` False asks for no certificate.
+    boxes, so that the answer does not depend on the machine, or `seconds`. `spare` is a reason to ask for no
+    certificate at all.
 
     >>> from theory.catalogue import get
     >>> found = excess_bound(get("hinge"))
@@ -82,8 +83,8 @@ def excess_bound(
     """
     a = exact(threshold)
     binary = classes == 2 and is_binary(loss)
-    why = "certificates were not asked for"
-    if certify:
+    why = spare
+    if spare is None:
         found = _certified(loss, None if binary else classes, a, points, boxes, seconds)
         if found.tier is Tier.CERTIFIED:
             knots = len(found.gap)

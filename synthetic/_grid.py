@@ -47,6 +47,8 @@ class Grid:
             return exact_sum(values, self.mass, self.method)
         terms = self.mass * values
         total = float(terms.sum())
+        if not np.isfinite(total):  # an exponential of a large score: the sum is as it is, and its error is not known
+            return Estimate(total, float("inf"), "quadrature", self.method)
         parts = int(self.part.max()) + 1
         sums = np.bincount(self.part, weights=terms, minlength=parts)
         coarse = sums / np.bincount(self.part, weights=self.mass, minlength=parts)

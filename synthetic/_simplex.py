@@ -23,8 +23,8 @@ LATTICE = 20
 NEAR_FACES = (1e-5, 1e-3, 1e-2)
 """Further corners this close to the ties of the two likeliest classes (from `NEAR_TOP` on) and to the face p_c = 0."""
 
-CUTS = 3
-"""How often triangles whose corners differ are cut: the boundary is then followed to 1/160 of the simplex."""
+CUTS = 5
+"""How often triangles whose corners differ are cut: the boundary is then followed to 1/640 of the simplex."""
 
 Search = Callable[[FloatArray], BoolArray]
 """Posteriors (m, c) in decreasing order to (m, c): which ranks are among the top of a minimiser and not most likely."""

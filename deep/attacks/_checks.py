@@ -30,7 +30,7 @@ def prepare(
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype!r} must be a floating-point type")
-    if box is not None and not (len(box) == 2 and math.isfinite(box[0]) and math.isfinite(box[1]) and box[0] < box[1]):
+    if box is not None and not (-math.inf < box[0] < box[1] < math.inf):
         raise ValueError(f"box={box!r} must be two finite numbers, the lower one first, or None")
     given = torch.as_tensor(_writable(x))
     if given.ndim < 2 or given.numel() == 0:
@@ -57,7 +57,7 @@ def check_labels(y: Tensor, classes: int) -> None:
         raise ValueError(f"y with label {wrong} must lie in 0..{classes - 1}, one for each logit")
 
 
-def check_count(name: str, value: int, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
     """Raise ``ValueError`` unless ``value`` is an integer of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name}={value!r} must be an integer of at least {least}")

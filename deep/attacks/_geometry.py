@@ -7,23 +7,29 @@ from torch import Tensor
 
 from deep.distances import Box
 
-__all__ = ["ball", "clip", "norms", "project", "rows_dot", "unit"]
+__all__ = ["ball", "chunks", "clip", "norms", "project", "rows_dot", "unit"]
 
 _NEWTON_STEPS = 60  # far above what is seen (about ten): each step fixes at least one coordinate
 
 
+def chunks(count: int, rows: int, device: torch.device) -> list[Tensor]:
+    """The indices 0..count - 1 in order, at most ``rows`` in each part; no part where there are none."""
+    return [torch.arange(start, min(start + rows, count), device=device) for start in range(0, count, rows)]
+
+
 def rows_dot(a: Tensor, b: Tensor) -> Tensor:
     """<a_i, b_i>; (m,)."""
-    return torch.linalg.vecdot(a, b)
+    return (a * b).sum(dim=1)
 
 
 def norms(a: Tensor, norm: str = "l2") -> Tensor:
     """||a_i||, scaled so that neither squares of small numbers nor of large ones leave the range; (m,)."""
-    top = a.abs().amax(dim=1)
+    top: Tensor = a.abs().amax(dim=1)
     if norm == "linf":
         return top
     scale = torch.where(top > 0.0, top, 1.0)
-    return scale * torch.linalg.vector_norm(a / scale[:, None], dim=1)
+    length: Tensor = scale * torch.linalg.vector_norm(a / scale[:, None], dim=1)
+    return length
 
 
 def unit(a: Tensor, floor: float) -> Tensor:

@@ -10,7 +10,7 @@ from ._geometry import clip, norms, project, rows_dot
 
 __all__ = ["back_to_boundary", "polish", "retract"]
 
-_TIGHT = 1e-6  # relative width at which a bracket of the boundary is done: 100 times finer than what is asked of a ratio
+_TIGHT = 1e-6  # relative width at which a bracket of the boundary is done: a hundredth of what is asked of a ratio
 _ROUGH = 1e-4  # the same between two steps; the last bracket is tight
 _LEAST_STEP = 2.0**-7  # a polish whose step was halved this far has stopped improving
 _STILL = 1e-5  # relative improvement below which a whole step counts as none
@@ -51,10 +51,11 @@ def back_to_boundary(
         halve[rows] = torch.where(out, s - a, b - s) > 0.5 * (b - a)
         high[rows] = torch.where(out, s, b)
         low[rows] = torch.where(out, a, s)
-        same = side[rows] == torch.where(out, 1.0, -1.0)  # Illinois: the end that stays weighs half
+        now = 2.0 * out.to(side) - 1.0
+        same = side[rows] == now  # Illinois: the end that stays weighs half
         high_gap[rows] = torch.where(out, gap, torch.where(same, 0.5 * gb, gb))
         low_gap[rows] = torch.where(out, torch.where(same, 0.5 * ga, ga), gap)
-        side[rows] = torch.where(out, 1.0, -1.0)
+        side[rows] = now
     return high
 
 
@@ -140,8 +141,9 @@ def _bracket(
     guess = torch.minimum(guess.clamp(min=0.5), torch.where(inside, last, 1.0 - 1e-3))
     gap, _ = field.gaps(clip(x + guess[:, None] * direction, field.box), source)
     lower = ~inside & (gap >= 0.0)  # the root lies between the guess and 1
-    low, low_gap = torch.where(inside, high, torch.where(lower, guess, low)), torch.where(
-        inside, high_gap, torch.where(lower, gap, low_gap)
+    low, low_gap = (
+        torch.where(inside, high, torch.where(lower, guess, low)),
+        torch.where(inside, high_gap, torch.where(lower, gap, low_gap)),
     )
     high, high_gap = torch.where(lower, high, guess), torch.where(lower, high_gap, gap)
     again = torch.nonzero((high_gap >= 0.0) & (high < last))[:, 0]

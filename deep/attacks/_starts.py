@@ -47,17 +47,12 @@ def deepfool(field: Field, x: Tensor, source: Tensor, steps: int) -> Tensor:
                 field.pull(differences[:, k], leaf, keep=k + 1 < differences.shape[1])
                 for k in range(differences.shape[1])
             ]
-        gaps = torch.nan_to_num(differences.detach(), nan=-torch.inf)
-        stacked = torch.stack(gradients, dim=1)
-        distance = gaps.clamp(min=0.0) / _free_norms(stacked, at, field).clamp(min=torch.finfo(at.dtype).tiny)
-        if distance.shape[1] > _KEPT:
-            kept = distance.topk(_KEPT, dim=1, largest=False).indices
-            classes, distance, gaps = (value.gather(1, kept) for value in (classes, distance, gaps))
-            stacked = stacked.gather(1, kept[:, :, None].expand(-1, -1, stacked.shape[2]))
-        nearest = distance.argmin(dim=1)
-        here = torch.arange(len(rows), device=x.device)
-        g, gap = stacked[here, nearest], gaps[here, nearest].clamp(min=0.0)
-        new = project(at, g, rows_dot(g, at) - gap, field.box)
+        gaps = torch.nan_to_num(differences.detach(), nan=0.0).clamp(min=0.0)
+        steps_to, lengths = _projections(at, torch.stack(gradients, dim=1), gaps, field)
+        nearest = lengths.argmin(dim=1)
+        new = steps_to[torch.arange(len(rows), device=x.device), nearest]
+        if lengths.shape[1] > _KEPT:
+            classes = classes.gather(1, lengths.topk(_KEPT, dim=1, largest=False).indices)
         at = clip(at + (1.0 + _OVERSHOOT) * (new - at), field.box)
         over, _ = field.gaps(at, source[rows])
         out = ~(over >= 0.0)
@@ -66,13 +61,19 @@ def deepfool(field: Field, x: Tensor, source: Tensor, steps: int) -> Tensor:
     return found
 
 
-def _free_norms(gradients: Tensor, at: Tensor, field: Field) -> Tensor:
-    """Norms of what of the gradients (m, k, d) a descent may use: no coordinate that the box holds already; (m, k)."""
-    if field.box is not None:
-        low, high = field.box
-        stuck = ((gradients > 0.0) & (at <= low)[:, None]) | ((gradients < 0.0) & (at >= high)[:, None])
-        gradients = gradients.masked_fill(stuck, 0.0)
-    return torch.linalg.vector_norm(gradients, dim=2)
+def _projections(at: Tensor, gradients: Tensor, gaps: Tensor, field: Field) -> tuple[Tensor, Tensor]:
+    """The points of k half-spaces nearest to each row, within the box, (m, k, d), and how far they are, (m, k).
+
+    A half-space out of the box's reach counts as farther than every other.
+    """
+    m, k, d = gradients.shape
+    flat, g, gap = at.repeat_interleave(k, dim=0), gradients.reshape(m * k, d), gaps.reshape(m * k)
+    level = rows_dot(g, flat) - gap
+    new = project(flat, g, level, field.box)
+    length = norms(new - flat)
+    missed = rows_dot(g, new) - level > 0.5 * gap
+    far = 1e6 * (1.0 + length)
+    return new.reshape(m, k, d), torch.where(missed | (length == 0.0) & (gap > 0.0), far, length).reshape(m, k)
 
 
 def fast_minimum_norm(field: Field, x: Tensor, source: Tensor, steps: int, start: Tensor | None = None) -> Tensor:
@@ -102,7 +103,7 @@ def fast_minimum_norm(field: Field, x: Tensor, source: Tensor, steps: int, start
 
 
 def random_points(field: Field, x: Tensor, noise: Tensor) -> Tensor:
-    """Points at one unit from x along ``noise`` (m, d), within the box: another start of the fast minimum-norm attack."""
+    """Points at one unit from x along ``noise`` (m, d), within the box: a random start of the descent."""
     return clip(x + unit(noise, 0.0), field.box)
 
 

@@ -14,7 +14,7 @@ from deep.distances import Box, check_eps
 
 from ._checks import check_count, check_labels, prepare
 from ._field import Field, strict_prediction
-from ._geometry import ball, clip, norms, unit
+from ._geometry import ball, chunks, clip, norms, unit
 from .minimum import ROWS
 
 __all__ = ["FLOOR", "OBJECTIVES", "PUBLISHED_FLOOR", "VANISHED", "FixedEps", "pgd", "published_pgd"]
@@ -91,12 +91,12 @@ def pgd(
     ``linf`` (Madry et al. 2018), g the gradient of
 
         margin         max_{k != y} f_k - f_y          (cannot saturate)
-        cross-entropy  -log softmax(f)_y               (vanishes in float32 from a margin of about 100; below a norm of
-                                                        ``floor`` the step shrinks with g)
+        cross-entropy  -log softmax(f)_y               (vanishes in float32 from a margin of about
+                                                        100; below ``floor`` the step shrinks with g)
 
     ``random_start`` : delta uniform in the ball of the norm, clipped to the box, from ``generator``.
-    ``leave``        : images leave the batch once broken.  The answer is the same without (the random start is drawn for
-                       all images at once), up to rounding of batches of other sizes; False is there to show it.
+    ``leave``        : images leave the batch once broken.  The answer is the same without (the random start is drawn
+                       for all images at once), up to rounding of batches of other sizes; False is there to show it.
 
     An image is broken by any visited point, x and the start included, where the label's logit is not strictly the
     largest: ties and NaN count as wrong, so that NaN logits are never robust.  The gradient at the first step is taken
@@ -166,7 +166,8 @@ class _Settings:
         for name in ("step_size", "floor"):
             value = getattr(self, name)
             if not 0.0 <= value < float("inf") or (name == "step_size" and value == 0.0):
-                raise ValueError(f"{name}={value!r} must be finite and {'above' if name == 'step_size' else 'at least'} 0")
+                rule = "above 0" if name == "step_size" else "at least 0"
+                raise ValueError(f"{name}={value!r} must be finite and {rule}")
 
 
 def _unit_ball(shape: torch.Size, norm: str, generator: torch.Generator) -> Tensor:
@@ -181,7 +182,8 @@ def _unit_ball(shape: torch.Size, norm: str, generator: torch.Generator) -> Tens
 def _run(field: Field, x: Tensor, y: Tensor, start: Tensor, settings: _Settings, start_name: str) -> FixedEps:
     robust, points, vanished = [], [], 0
     with field.running():
-        for part, labels, first in zip(*(value.split(settings.rows) for value in (x, y, start)), strict=True):
+        for at in chunks(len(x), settings.rows, x.device):
+            part, labels, first = x[at], y[at], start[at]
             logits = field.logits(part)
             check_labels(labels, logits.shape[1])
             standing, point, small = _descend(field, part, labels, first, strict_prediction(logits), settings)

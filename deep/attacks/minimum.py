@@ -12,7 +12,7 @@ from deep.distances import Box, Distances
 
 from ._checks import check_count, check_labels, prepare
 from ._field import Field, strict_prediction
-from ._geometry import norms
+from ._geometry import chunks, norms
 from ._polish import polish
 from ._starts import deepfool, fast_minimum_norm, other_images, random_points
 
@@ -83,22 +83,19 @@ def minimum_norm(
     ]
     parts: list[Tensor] = []
     with field.running():
-        predicted = torch.cat([_predict(field, part, labels) for part in flat.split(rows)])
-        for at in torch.arange(len(flat), device=flat.device).split(rows):
+        batches = chunks(len(flat), rows, flat.device)
+        predicted = torch.cat([_predict(field, flat[at], labels) for at in batches])
+        for at in batches:
             parts.append(
                 _nearest(field, flat[at], predicted[at], [part[at] for part in noise], (starts, steps, polish_steps))
             )
         found = torch.cat(parts)
         lost = torch.nonzero(torch.isnan(found).any(dim=1))[:, 0]
-        for at in lost.split(rows) if len(lost) else ():
+        for part in chunks(len(lost), rows, flat.device):
+            at = lost[part]
             first = other_images(flat[at], predicted[at], flat, predicted)
             found[at] = polish(field, flat[at], predicted[at], first, 5 * polish_steps)
-        values = torch.cat(
-            [
-                confirmed(field, part, source, point)
-                for part, source, point in zip(flat.split(rows), predicted.split(rows), found.split(rows), strict=True)
-            ]
-        )
+        values = torch.cat([confirmed(field, flat[at], predicted[at], found[at]) for at in batches])
     missing = torch.isinf(values)
     found[missing] = torch.nan
     distances = Distances(
@@ -128,9 +125,7 @@ def _predict(field: Field, flat: Tensor, labels: Tensor) -> Tensor:
     return strict_prediction(logits)
 
 
-def _nearest(
-    field: Field, x: Tensor, predicted: Tensor, noise: list[Tensor], counts: tuple[int, int, int]
-) -> Tensor:
+def _nearest(field: Field, x: Tensor, predicted: Tensor, noise: list[Tensor], counts: tuple[int, int, int]) -> Tensor:
     """The nearest point of all starts; NaN where none was found, x itself where x has no prediction."""
     starts, steps, polish_steps = counts
     best = x.clone()

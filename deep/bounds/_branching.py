@@ -31,7 +31,9 @@ Floats = NDArray[np.float64]
 Signs = NDArray[np.int8]  # of each unit: +1 on, -1 off, 0 not decided
 
 _CUTS = 60  # cuts at a node before its bound is taken as it is
-_SMALL = 1e-11  # h below this share of the sum of its terms' sizes counts as 0: rounding, and the error of least squares
+_SMALL = (
+    1e-11  # h below this share of the sum of its terms' sizes counts as 0: rounding, and the error of least squares
+)
 _ALWAYS, _EVERY = 50, 8  # nodes whose piece is searched for a step: the first so many, and then one in so many
 
 
@@ -97,33 +99,117 @@ class Rival:
 
 
 def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Step:
-    """Return the best step shorter than ``radius`` with a lower bound of all; each counts up to ``tolerance``, relative.
+    """Return the best step shorter than ``radius``, and a lower bound of the length of every step (at most the best's).
 
-    The bound is as good as the step unless the budget ended the search, or least squares failed at a node.
+    Nodes whose bound is within ``tolerance`` of the best length, relatively, are closed; the bound returned is the least
+    of theirs and of those left open, when the budget ended the search first.
     """
-    best, best_z, stuck = radius, None, math.inf
-    concave = np.flatnonzero(rival.q < 0.0)
+    best, best_z, closed = radius, None, math.inf
     order = itertools.count()
-    undecided = np.zeros(len(rival.q), dtype=np.int8)
-    heap = [(*_bound(rival, undecided, best), next(order), undecided)]
+    start = np.zeros(len(rival.q), dtype=np.int8)
+    lower, z = _bound(rival, start, best)
+    heap = [(lower, next(order), z, start)]
     budget.used += 1
-    while heap and heap[0][0] < best * (1.0 - tolerance):
-        if not budget.left():
-            break
-        lower, z, _, signs = heapq.heappop(heap)
-        if z is not None and (budget.used < _ALWAYS or budget.used % _EVERY == 0 or rival.reaches(z)):
-            for point in _descend(rival, z, concave, best):
-                best, best_z = float(np.linalg.norm(point)), point
-        unit = _next_unit(rival, signs, z, best)
-        if unit is None:  # nothing is relaxed here any more: its step was found just now, unless least squares failed
-            stuck = min(stuck, lower)
+    while heap and heap[0][0] < best * (1.0 - tolerance) and budget.left():
+        lower, _, z, signs = heapq.heappop(heap)
+        found = _descend(rival, z, best, searched=budget.used < _ALWAYS or budget.used % _EVERY == 0)
+        if found is not None:
+            best, best_z = float(np.linalg.norm(found)), found
+        unit = None if rival.reaches(z) else _next_unit(rival, signs, z, best)
+        if unit is None:  # nothing is relaxed here any more
+            closed = min(closed, lower)
             continue
         for sign in (1, -1):
             child = signs.copy()
             child[unit] = sign
-            bound, point = _bound(rival, child, best)
+            bound, z = _bound(rival, child, best)
             budget.used += 1
-            if (bound := max(bound, lower)) < best * (1.0 - tolerance):
-                heapq.heappush(heap, (bound, point, next(order), child))
-    remaining = min([stuck, *(node[0] for node in heap[:1])])
-    return Step(best, best_z, best if remaining >= best * (1.0 - tolerance) else remaining)
+            heapq.heappush(heap, (max(bound, lower), next(order), z, child))
+    return Step(best, best_z, min(best, closed, heap[0][0] if heap else math.inf))
+
+
+def _descend(rival: Rival, z: Floats, best: float, *, searched: bool) -> Floats | None:
+    """The step z if it is one, else the best of its piece, of the piece that one lies in, and so on; shorter than best."""
+    kept: Floats | None = None
+    if rival.reaches(z) and float(np.linalg.norm(z)) < best:
+        kept, best = z, float(np.linalg.norm(z))
+    while searched:
+        signs = np.where(rival.p + rival.a @ z > 0.0, 1, -1).astype(np.int8)
+        _, z = _bound(rival, signs, math.inf)
+        if not (float(np.linalg.norm(z)) < best * (1.0 - 1e-12) and rival.reaches(z)):
+            break
+        kept, best = z, float(np.linalg.norm(z))
+    return kept
+
+
+def _next_unit(rival: Rival, signs: Signs, z: Floats, radius: float) -> int | None:
+    """The concave unit whose chord is farthest from max(0, .) at z, of those not decided; None where all are exact."""
+    free = np.flatnonzero((signs == 0) & (rival.q < 0.0))
+    sizes = np.linalg.norm(rival.a[free], axis=1)
+    low, high = rival.p[free] - radius * sizes, rival.p[free] + radius * sizes
+    crossing = (low < 0.0) & (high > 0.0)
+    free, low, high = free[crossing], low[crossing], high[crossing]
+    if len(free) == 0:
+        return None
+    if math.isinf(radius):
+        return int(free[np.argmax(np.abs(rival.q[free]) * sizes[crossing])])
+    t = rival.p[free] + rival.a[free] @ z
+    missing = -rival.q[free] * (high / (high - low) * (t - low) - np.maximum(t, 0.0))
+    return int(free[np.argmax(missing)])
+
+
+def _bound(rival: Rival, signs: Signs, radius: float) -> tuple[float, Floats]:
+    """A lower bound of the steps with these signs that are shorter than ``radius``, and the relaxation's answer."""
+    a, p, q = rival.a, rival.p, rival.q
+    sizes = np.linalg.norm(a, axis=1)
+    low, high = p - radius * sizes, p + radius * sizes
+    sign = np.where(signs != 0, signs, np.where(low >= 0.0, 1, np.where(high <= 0.0, -1, 0)))
+    on, chord, convex = sign == 1, (sign == 0) & (q < 0.0), (sign == 0) & (q > 0.0)
+    decided = np.flatnonzero((signs != 0) & (q < 0.0))
+    rows = signs[decided, None] * a[decided]
+    limits = -signs[decided] * p[decided]
+    if chord.any() and math.isinf(radius):  # no chord bounds max(0, .) on the whole line: h may be anything
+        return _nearest(rows, limits)
+    slope = high[chord] / (high[chord] - low[chord])
+    line = rival.line + q[on] @ a[on] + (q[chord] * slope) @ a[chord]
+    shift = rival.shift + q[on] @ p[on] + (q[chord] * slope) @ (p[chord] - low[chord])
+    lower, z, seen = 0.0, np.zeros(a.shape[1]), set[bytes]()
+    for _ in range(_CUTS):
+        above = convex & (p + a @ z > 0.0)
+        if above.tobytes() in seen:  # a cut that is there, missed by rounding
+            break
+        seen.add(above.tobytes())
+        cut, limit = line + q[above] @ a[above], -(shift + q[above] @ p[above])
+        scale = abs(shift) + float(np.abs(q[above]) @ (np.abs(p[above]) + np.abs(a[above] @ z)))
+        if len(rows) > len(decided) and float(cut @ z) <= limit + 0.5 * _SMALL * scale:
+            break
+        rows = np.concatenate([rows, -cut[None]])
+        limits = np.append(limits, -limit)
+        found, z = _nearest(rows, limits)
+        lower = max(lower, found)
+        if lower >= radius:
+            break
+    return lower, z
+
+
+def _nearest(a: Floats, b: Floats) -> tuple[float, Floats]:
+    """A lower bound of ||z|| over {A z >= b}, with the z that it comes from; ``inf`` where that is found to be empty."""
+    zero = np.zeros(a.shape[1])
+    sizes = np.linalg.norm(a, axis=1)
+    if ((sizes == 0.0) & (b > 0.0)).any():
+        return math.inf, zero
+    a, b = a[sizes > 0.0] / sizes[sizes > 0.0, None], b[sizes > 0.0] / sizes[sizes > 0.0]
+    if not (b > 0.0).any():
+        return 0.0, zero
+    unit = float(b.max())  # a bound already; in its units the answer is at least 1
+    system = np.concatenate([a.T, b[None] / unit])
+    wanted = np.append(zero, 1.0)
+    try:
+        u = nnls(system, wanted)[0]
+    except RuntimeError:  # too many iterations: the largest b is a bound still
+        return unit, unit * a[int(b.argmax())]
+    force, gain = u @ a, float(u @ b) / unit
+    size = float(np.linalg.norm(force))
+    if size <= 1e-13 * float(u.sum()):
+        return math.inf, zero
+    return max(unit, unit * gain / size), unit * force * (gain / size**2)

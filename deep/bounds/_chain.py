@@ -223,7 +223,24 @@ def _modules(model: nn.Module, reader: _Reader) -> Iterator[tuple[str, nn.Module
         if names is None:
             assert isinstance(model, ConvNet)
             yield "", nn.Unflatten(1, model.image)
-            names = ("conv1", "", "conv2", "", "pool", "conv3", "", "conv4", "", "pool", "flat", "fc1", "", "fc2", "", "fc3")
+            names = (
+                "conv1",
+                "",
+                "conv2",
+                "",
+                "pool",
+                "conv3",
+                "",
+                "conv4",
+                "",
+                "pool",
+                "flat",
+                "fc1",
+                "",
+                "fc2",
+                "",
+                "fc3",
+            )
         other = {"": nn.ReLU(), "pool": nn.MaxPool2d(2), "flat": nn.Flatten()}
         for name in names:
             yield name, other[name] if name in other else model.get_submodule(name)

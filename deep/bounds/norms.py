@@ -146,7 +146,9 @@ def _layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
         if isinstance(module, nn.Linear | nn.Conv2d):
             found[name] = module
         elif any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False)):
-            raise ValueError(f"layer {name!r} of type {type(module).__name__} must be Linear or Conv2d to have a norm here")
+            raise ValueError(
+                f"layer {name!r} of type {type(module).__name__} must be Linear or Conv2d to have a norm here"
+            )
     if not found:
         raise ValueError(f"model={type(model).__name__} must have a linear layer or a convolution")
     return found

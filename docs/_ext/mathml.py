@@ -16,7 +16,6 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
-_PRIMES = re.compile(r"('+)")
 
 
 class Untranslated(ValueError):
@@ -30,17 +29,17 @@ def mathml(formula: str, display: bool = False) -> str:
     '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline" alttext="\\mu \\ge 0">...</math>'
     """
     body = _TAG.sub(r"\\qquad \\text{(\1)}", formula.strip())
+    if len(re.findall(r"(?<!\\)\{", body)) != len(re.findall(r"(?<!\\)\}", body)):
+        raise Untranslated(f"formula {formula!r} has braces that do not pair")
     try:
         found = convert(body, display="block" if display else "inline")
     except Exception as error:  # the converter raises many kinds
         raise Untranslated(f"formula {formula!r} cannot be read ({type(error).__name__}: {error})") from error
     if left := re.search(r"\\[A-Za-z]+|<mi>\\</mi>|<merror", found):
         raise Untranslated(f"formula {formula!r} holds {left[0]!r}, which the converter does not know")
-    return found.replace("<math ", "<math ", 1).replace(
-        'display="block">' if display else 'display="inline">',
-        f'display="{"block" if display else "inline"}" alttext="{html.escape(formula.strip(), quote=True)}">',
-        1,
-    )
+    kind = "block" if display else "inline"
+    said = html.escape(formula.strip(), quote=True)
+    return found.replace(f'display="{kind}">', f'display="{kind}" alttext="{said}">', 1)
 
 
 def _render(translator: Any, node: nodes.Element, display: bool) -> str:

@@ -3,8 +3,8 @@ What label noise does to a posterior
 ====================================
 
 One law on the line under three kinds of noise. Symmetric noise draws the posterior towards one half and keeps the Bayes
-rule. Noise that depends on the class moves the point where it crosses one half. Noise that depends on the instance can be
-strongest where the classes meet, and the posterior stays known exactly.
+rule. Noise that depends on the class moves the point where it crosses one half. Noise that depends on the instance can
+be strongest where the classes meet, and the posterior stays known exactly.
 """
 
 import numpy as np

@@ -3,8 +3,8 @@ Which points a penalty still moves
 ==================================
 
 The slope of each penalty over the margin. The paper's ramp pulls at points with a margin in (0, tau), which are right
-already; the released one pulls only at points that are wrong, so that nothing is left of it once every training point is
-right. The gradients come from torch, through the modules that train.
+already; the released one pulls only at points that are wrong, so that nothing is left of it once every training point
+is right. The gradients come from torch, through the modules that train.
 """
 
 import torch

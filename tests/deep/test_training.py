@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pickle
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
@@ -18,7 +19,17 @@ import torch
 from torch import nn
 
 import deep
-from deep import Dataset, RunFolderError, TrainConfig, TrainResult, load_model, load_run, train
+from deep import (
+    Dataset,
+    RunFolderError,
+    TrainConfig,
+    TrainResult,
+    load_milestone,
+    load_model,
+    load_progress,
+    load_run,
+    train,
+)
 from theory.margins import linear_label_margins, linear_margins
 
 CONFIG = TrainConfig(name="test", dataset="toy", batch_size=32, epochs=6, lr=0.5, seed=11)
@@ -242,6 +253,12 @@ def _no_checkpoints(folder: Path) -> str:
     return "taken up after epoch 0"
 
 
+def _truncated(folder: Path) -> str:
+    file = folder / "checkpoints" / "epoch-00004.state.safetensors"
+    file.write_bytes(file.read_bytes()[:-7])
+    return "taken up after epoch 3"
+
+
 def _rubbish(folder: Path) -> str:
     (folder / ".metrics.jsonl.abc.tmp").write_bytes(b"left behind")
     (folder / "checkpoints" / ".epoch-00005.safetensors.abc.tmp").write_bytes(b"left behind")
@@ -260,6 +277,7 @@ def _rubbish(folder: Path) -> str:
         _broken_marker,
         _no_state,
         _no_checkpoints,
+        _truncated,
         _rubbish,
     ],
 )
@@ -307,16 +325,134 @@ def test_the_comparison_sees_a_lost_generator_or_momentum(
         sums["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
         marker.write_text(json.dumps(sums))
     else:
-        loaded = deep._job.safetensors.torch.load
+        loaded = deep._job.load_tensors
         keep = {"order", "fc.weight", "fc.bias"}
         monkeypatch.setattr(
-            deep._job.safetensors.torch,
-            "load",
-            lambda data: {name: value for name, value in loaded(data).items() if name in keep},
+            deep._job,
+            "load_tensors",
+            lambda data, where: {name: value for name, value in loaded(data, where).items() if name in keep},
         )
     result = train(CONFIG, toy, tmp_path / "run")
     assert timeless(result)[:3] == timeless(whole[1])[:3]
     assert timeless(result)[3] != timeless(whole[1])[3]
+
+
+class _Bomb:
+    """What a hostile pickle would run."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return Path.touch, (Path("exploded"),)
+
+
+@pytest.mark.parametrize("kind", ["another network", "pickle", "other tensors"])
+def test_a_checkpoint_of_something_else_is_refused_though_its_sums_match(
+    toy: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Interrupted):
+        train(CONFIG, toy, tmp_path / "run", stop_at(2))
+    other = {
+        "another network": safetensors.torch.save(
+            deep.build_model("mlp", 7, 3, generator=torch.Generator()).state_dict()
+        ),
+        "pickle": pickle.dumps({"fc.weight": _Bomb()}),
+        "other tensors": safetensors.torch.save({"fc.weight": torch.zeros(4, 7), "fc.bias": torch.zeros(4)}),
+    }[kind]
+    deep._folder.RunFolder(tmp_path / "run").save_checkpoint(2, other, other)
+    with pytest.raises(RunFolderError, match=r"checkpoint must be one of this run|must hold weights as") as caught:
+        train(CONFIG, toy, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "exploded").exists()
+
+
+# -- runs under way, and longer ones --------------------------------------------------------------------------------
+
+
+def test_progress_and_milestones_can_be_read_at_any_time(
+    toy: Dataset, tmp_path: Path, whole: tuple[Path, TrainResult]
+) -> None:
+    with pytest.raises(Interrupted):
+        train(CONFIG, toy, tmp_path, stop_at(3))
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"epoch": 4, "tra')  # a write that another process is at
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    found = load_progress(tmp_path)
+    assert (found.folder, found.config, found.finished) == (tmp_path, CONFIG, False)
+    assert [record["epoch"] for record in found.metrics] == [0, 1, 2, 3]
+    assert list(found.milestones) == [0, 1, 2]
+    for epoch in found.milestones:
+        model = load_milestone(tmp_path, epoch)
+        assert not model.training
+        alpha = deep.margins(model, toy.train_x, toy.train_y)
+        assert found.metrics[epoch]["train_margin_min"] == pytest.approx(alpha.min(), rel=1e-6)  # float32
+    with pytest.raises(RunFolderError, match=r"epoch=3 must be one that is kept: 0, 1, 2$"):
+        load_milestone(tmp_path, 3)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+    done = load_progress(whole[0])
+    assert done.finished
+    assert done.metrics == whole[1].metrics
+    with pytest.raises(RunFolderError, match=r"must hold a run, with config\.toml"):
+        load_progress(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_altered_milestone_is_refused(tmp_path: Path, whole: tuple[Path, TrainResult], old: bool) -> None:
+    """By the sum beside it; in a folder from before there were such, by the manifest."""
+    folder = tmp_path / "copy"
+    shutil.copytree(whole[0], folder)
+    file = folder / "milestones" / "epoch-00002.safetensors"
+    if old:
+        file.with_suffix(".sha256").unlink()
+    load_milestone(folder, 2)
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(RunFolderError, match=r"epoch-00002\.safetensors: SHA-256 must be"):
+        load_milestone(folder, 2)
+
+
+@VARIANTS
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_may_grow_and_ends_as_a_longer_one(
+    toy: Dataset, tmp_path: Path, config: TrainConfig, finished: bool
+) -> None:
+    expected = train(config, toy, tmp_path / "whole")
+    short = replace(config, epochs=3)
+    if finished:
+        train(short, toy, tmp_path / "run")
+    else:
+        with pytest.raises(Interrupted):
+            train(short, toy, tmp_path / "run", stop_at(2))
+    told: list[int] = []
+    result = train(config, toy, tmp_path / "run", lambda now, _: told.append(now))
+    assert told == list(range(4 if finished else 3, 7))
+    assert result.notes[0] == "extended from 3 to 6 epochs"
+    assert_same_run(tmp_path / "run", result, tmp_path / "whole", expected)
+    assert load_run(tmp_path / "run") == result
+    with pytest.raises(RunFolderError, match="was made with epochs=6, not 3"):
+        train(short, toy, tmp_path / "run")
+
+
+def test_an_altered_run_does_not_grow(toy: Dataset, tmp_path: Path) -> None:
+    train(replace(CONFIG, epochs=2), toy, tmp_path)
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl: SHA-256 must be"):
+        train(CONFIG, toy, tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_goes_on(toy: Dataset, tmp_path: Path, whole: tuple[Path, TrainResult]) -> None:
+    """Its config.toml has none of the younger fields, and its milestones no sums beside them."""
+    with pytest.raises(Interrupted):
+        train(CONFIG, toy, tmp_path, stop_at(4))
+    text = (tmp_path / "config.toml").read_text().splitlines()
+    young = ("method", "attack_", "trades_", "mma_")
+    (tmp_path / "config.toml").write_text("\n".join(line for line in text if not line.startswith(young)))
+    for file in (tmp_path / "milestones").glob("*.sha256"):
+        file.unlink()
+    assert load_progress(tmp_path).config == CONFIG
+    load_milestone(tmp_path, 2)
+    assert_same_run(tmp_path, train(CONFIG, toy, tmp_path), *whole)
 
 
 def test_another_environment_is_told(toy: Dataset, tmp_path: Path) -> None:
@@ -385,6 +521,43 @@ def test_a_run_that_diverges_says_so_and_what_to_try(toy: Dataset, tmp_path: Pat
     assert len(result.metrics) < 7
     assert all(math.isfinite(value) for record in result.metrics for value in record.values())
     assert train(config, toy, tmp_path) == result
+    assert len(caught := json.loads((tmp_path / "summary.json").read_text())["failure"]["images"]) <= 32
+    assert f"epoch {len(result.metrics)}, step " in result.advice
+    assert f"on a batch of {len(caught)} images ({caught[0]}, {caught[1]}, {caught[2]}" in result.advice
+
+
+def test_the_first_step_that_is_not_finite_is_named(toy: Dataset, tmp_path: Path) -> None:
+    """An image that is not a number spoils the batch it is in, which is known from the order."""
+    with pytest.raises(Interrupted):
+        train(CONFIG, toy, tmp_path, stop_at(2))
+    job = deep.training._Job(CONFIG, toy, deep._folder.RunFolder(tmp_path), [])
+    job._resume()
+    order = torch.randperm(150, generator=job.order.clone_state())
+    job.train_x[order[70]] = math.nan  # in batches of 32: of step 3
+    failure = job._epoch(3)
+    assert failure is not None
+    assert (failure.epoch, failure.step) == (3, 3)
+    assert math.isnan(failure.value)
+    assert failure.images == tuple(order[64:96].tolist())
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+def test_steps_that_are_looked_at_late_are_all_looked_at(every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: the first of several bad steps is found, whenever that is."""
+
+    class Elsewhere(deep.devices.Place):
+        device = torch.device("meta")
+
+    monkeypatch.setattr(deep._watch, "_CHECK_EVERY", every)
+    batches = torch.split(torch.arange(15) * 10, 3)
+    for values, step in (([1.0, math.inf, math.nan, 2.0, 0.5], 2), ([1.0, 2.0, 3.0, 4.0, math.nan], 5)):
+        watch = deep._watch.Watch(4, batches, Elsewhere())
+        seen = [watch.see(number, torch.tensor(value)) for number, value in enumerate(values)]
+        found = next(failure for failure in (*seen, watch.last()) if failure is not None)
+        assert (found.step, found.images) == (step, tuple(batches[step - 1].tolist()))
+    watch = deep._watch.Watch(4, batches, Elsewhere())
+    assert [watch.see(number, torch.tensor(1.0)) for number in range(5)] == [None] * 5
+    assert watch.last() is None
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""Exact distances of linear models, in any of the three norms, with a box or without."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deep.distances import NORMS, Box, Distances
+from theory.boxed import boxed_linear_distances
+from theory.margins import distances_from_scores
+
+from ._chain import check_labels, read_chain
+
+__all__ = ["linear_distances"]
+
+_ROWS = 256  # images in float64 at a time: they stay in the processor's cache, which is faster than one product
+
+
+def linear_distances(
+    model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *, box: Box | None = None
+) -> Distances:
+    """Return the exact distances of a linear model f(x) = W x + b to the boundary of its prediction.
+
+        min over k != c of (f_c - f_k)(x) / ||w_c - w_k||_*,      c the prediction, ||.||_* the dual norm,
+
+    and with ``box`` the distance to the nearest point of the box of another prediction (``theory.boxed``).
+
+    model : ``LinearClassifier``, ``nn.Linear``, or an ``nn.Sequential`` with one linear layer and no other that bends.
+    x, y  : (n, ...) images, in the box where there is one, and (n,) labels.
+    norm  : ``l2``, ``linf`` or ``l1``.
+
+    Computed in float64 on the CPU, whatever the dtype of model and images; correct up to its rounding.
+    Raises ``ValueError`` for a model that is not linear, images that are not finite or not in the box, labels that do
+    not fit, and an unknown norm.
+
+    >>> model = torch.nn.Linear(2, 2)
+    >>> model.weight.data, model.bias.data = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.zeros(2)
+    >>> linear_distances(model, torch.tensor([[0.5, 0.25]]), torch.tensor([0])).values
+    tensor([0.5000], dtype=torch.float64)
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, NORMS))}")
+    if x.ndim < 2 or len(x) == 0 or not x.dtype.is_floating_point:
+        raise ValueError(f"x of shape {tuple(x.shape)}, {x.dtype} must be real of shape (n, ...) with n >= 1")
+    if y.shape != (len(x),) or y.dtype.is_floating_point or y.dtype == torch.bool:
+        raise ValueError(f"y of shape {tuple(y.shape)}, {y.dtype} must be integers of shape ({len(x)},)")
+    weight, bias = _parameters(model, tuple(x.shape[1:]))
+    labels = y.detach().long().cpu()
+    check_labels(labels, len(weight))
+    w, b = weight.numpy(), bias.numpy()
+    predicted, values = np.empty(len(x), dtype=np.int64), np.empty(len(x))
+    with torch.no_grad():
+        for start in range(0, len(x), _ROWS):
+            rows = slice(start, start + _ROWS)
+            images = x[rows].detach().cpu().flatten(1).double()
+            if box is not None:
+                predicted[rows], values[rows] = boxed_linear_distances(w, b, images.numpy(), box, norm)
+                continue
+            scores = torch.addmm(bias, images, weight.T)
+            if not bool(torch.isfinite(scores).all()):  # as it is wherever x is not
+                bad = ~torch.isfinite(images).all(dim=1)
+                where = f"x[{start + int(bad.nonzero()[0])}]" if bool(bad.any()) else "the scores of x in float64"
+                raise ValueError(f"{where} must be finite")
+            predicted[rows], values[rows] = distances_from_scores(w, b, scores.numpy(), norm)
+    method = "dual norm" if box is None else "projection on half-space and box"
+    details = {"dtype": "float64"}
+    return Distances(
+        torch.from_numpy(values), torch.from_numpy(predicted) == labels, "exact", norm, box, method, details
+    )
+
+
+def _parameters(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    dense = read_chain(model, shape).dense
+    if dense is None or len(dense) != 1:
+        raise ValueError(f"model={type(model).__name__} must be linear: one linear layer, and nothing that bends")
+    return dense[0].weight, dense[0].bias

@@ -1,0 +1,193 @@
+"""The paper's sampled local-Lipschitz estimate of the distance (as in CLEVER).  It bounds from neither side."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from deep.distances import NORMS, Distances
+from deep.measure import evaluation_mode
+from theory.margins import DUAL
+
+from ._chain import check_labels
+
+__all__ = ["sampled_estimate", "uniform_in_ball", "violations"]
+
+_BLOCK = 1024  # samples drawn at a time: part of what a seed means, and never of how they are worked through
+
+
+def sampled_estimate(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    radius: float = 5.0,
+    samples: int = 256,
+    generator: torch.Generator,
+    norm: str = "l2",
+    chunk: int = 64,
+    patience: float = math.inf,
+    dtype: torch.dtype | None = None,
+) -> Distances:
+    """Return the sampled local-Lipschitz estimate of the distance of each x; kind ``estimate``.
+
+        min( min over j != c of (f_c - f_j)(x) / max over s of ||grad (f_c - f_j)(x_s)||_*,  R ),
+
+    with c the prediction, x_1, ..., x_N uniform in the ball of radius R about x (``uniform_in_ball``), the same for all
+    rivals j, and ||.||_* the dual norm.  Were the maximum taken over the whole ball, and not over N of its points, this
+    would be a lower bound of the distance; as it is, it is none: see ``violations``.  The balls are not cut at the box.
+
+    Parameters
+    ----------
+    radius, samples : R and N.  Published: samples 50 x 1024 = 51200.
+    generator : on the CPU; draws for image after image, in blocks of 1024 (the last one shorter).
+    norm      : of the ball and the distance: ``l2`` (published), ``linf`` or ``l1``.
+    chunk     : samples of one forward pass and its c - 1 backward passes; changes nothing but time and memory.
+    patience  : factor above which a rival is given up: one whose ratio, on the samples so far, exceeds ``patience``
+                times the least.  ``inf`` gives up none.  With a finite one the value is the same unless the rival's
+                largest gradient would still have grown by that factor, which nothing excludes; 1.5 and 256 samples
+                made no difference in what was measured (``docs/deep/bounds.md``).
+    dtype     : of model and samples; None for the model's own.
+
+    The model, of any kind, runs in evaluation mode on its device, and is left as it was.  Rivals with
+    (f_c - f_j)(x) = 0 give 0; with a gradient of zero throughout, R.
+    Raises ``ValueError`` for settings out of range, labels that do not fit, and logits or gradients that are not finite.
+    Source: Wu & Yu (2019), arXiv 1907.11780; Weng et al. (2018), arXiv 1801.10578.
+    """
+    _check(radius, samples, chunk, patience, norm)
+    like = next(model.parameters(), torch.zeros(()))
+    kind = like.dtype if dtype is None else dtype
+    images = x.detach().to(device=like.device, dtype=kind)
+    if images.ndim < 2 or len(images) == 0 or y.shape != (len(images),):
+        raise ValueError(f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} must be (n, ...) and (n,), n >= 1")
+    seed = generator.initial_seed()
+    if kind != like.dtype:
+        model = copy.deepcopy(model).to(kind)
+    with evaluation_mode(model):
+        logits = torch.cat([model(rows) for rows in images.split(256)])
+        _check_finite("logits", logits)
+        check_labels(y.long().cpu(), logits.shape[1])
+        predicted = logits.argmax(dim=1)
+        settings = radius, samples, norm, chunk, patience
+        found = [
+            _one_image(model, image, f.double(), settings, generator) for image, f in zip(images, logits, strict=True)
+        ]
+    passes = sum(count for _, count in found)
+    details = {
+        "radius": radius,
+        "samples": samples,
+        "seed": seed,
+        "sampling": f"uniform in the {norm} ball, not cut at the box",
+        "patience": None if math.isinf(patience) else patience,
+        "gradients": passes,
+        "dtype": str(kind).removeprefix("torch."),
+    }
+    values = torch.tensor([value for value, _ in found], dtype=torch.float64)
+    correct = (predicted == y.to(predicted.device)).cpu()
+    return Distances(values, correct, "estimate", norm, None, "sampled local Lipschitz constant", details)
+
+
+def uniform_in_ball(
+    generator: torch.Generator,
+    n: int,
+    d: int,
+    radius: float = 1.0,
+    norm: str = "l2",
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return n points drawn uniformly from the ball of a radius about 0 in d dimensions; (n, d), on the CPU.
+
+    L2: a normal vector over its length, times R u^(1/d), u uniform.  L-infinity: each coordinate uniform in [-R, R].
+    L1: E_1, ..., E_d over E_1 + ... + E_(d+1), the E exponential, with random signs, times R.
+
+    Since u^(1/d) is all but 1 for images, nearly all points of the L2 ball lie near its sphere.
+    """
+    if norm == "linf":
+        return (2.0 * torch.rand(n, d, generator=generator, dtype=dtype) - 1.0) * radius
+    if norm == "l2":
+        normal = torch.randn(n, d, generator=generator, dtype=dtype)
+        length = torch.rand(n, 1, generator=generator, dtype=dtype) ** (1.0 / d)
+        return normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True) * (length * radius)
+    sign = torch.randint(0, 2, (n, d), generator=generator).to(dtype) * 2.0 - 1.0
+    size = torch.empty(n, d + 1, dtype=dtype).exponential_(generator=generator)
+    return sign * size[:, :d] / size.sum(dim=1, keepdim=True) * radius
+
+
+def violations(estimate: Distances, upper: Distances, *, rtol: float = 0.0) -> float:
+    """Return the share of images whose estimate exceeds the distance of an actual point of another prediction.
+
+    A lower bound exceeds no upper one: one violation shows that the estimate is no bound.  ``upper`` has kind ``upper``
+    or ``exact``; the images are those where it found something (NaN where it found nothing at all), and its box may be
+    anything, since a point in a box is a point.  Counted are values above (1 + rtol) times the upper ones.
+    Raises ``ValueError`` for another kind, norm, or number of images.
+    """
+    if upper.kind not in ("upper", "exact"):
+        raise ValueError(f"upper.kind={upper.kind!r} must be 'upper' or 'exact'")
+    if estimate.norm != upper.norm or len(estimate) != len(upper):
+        raise ValueError(
+            f"estimate ({estimate.norm}, {len(estimate)} images) must be of upper's norm and images "
+            f"({upper.norm}, {len(upper)})"
+        )
+    found = upper.found
+    above = estimate.values[found] > (1.0 + rtol) * upper.values[found]
+    return float(above.double().mean()) if bool(found.any()) else math.nan
+
+
+def _one_image(
+    model: nn.Module,
+    image: Tensor,
+    logits: Tensor,
+    settings: tuple[float, int, str, int, float],
+    generator: torch.Generator,
+) -> tuple[float, int]:
+    """The estimate at one image, and how many gradients it took."""
+    radius, samples, norm, chunk, patience = settings
+    chosen = int(logits.argmax())
+    rivals = [j for j in range(len(logits)) if j != chosen]
+    gaps = {j: float(logits[chosen] - logits[j]) for j in rivals}
+    largest = dict.fromkeys(rivals, 0.0)
+    count = 0
+    for start in range(0, samples, _BLOCK):
+        size = min(_BLOCK, samples - start)
+        block = uniform_in_ball(generator, size, image.numel(), radius, norm, image.dtype)
+        for part in block.split(chunk):
+            points = (part.to(image.device).reshape(-1, *image.shape) + image).requires_grad_()
+            with torch.enable_grad():
+                f = model(points)
+            for place, j in enumerate(rivals):
+                weights = torch.zeros_like(f)
+                weights[:, chosen], weights[:, j] = 1.0, -1.0
+                (gradient,) = torch.autograd.grad(f, points, weights, retain_graph=place < len(rivals) - 1)
+                length = float(_norms(gradient.flatten(1), DUAL[norm]).max())
+                if not math.isfinite(length):
+                    raise ValueError(f"gradient of class {j}={length} must be finite on the samples")
+                largest[j] = max(largest[j], length)
+                count += len(part)
+            if not math.isinf(patience):
+                ratios = {j: _ratio(gaps[j], largest[j]) for j in rivals}
+                limit = patience * min(*ratios.values(), radius)
+                rivals = [j for j in rivals if ratios[j] <= limit]
+    return min(radius, *(_ratio(gaps[j], largest[j]) for j in gaps)), count
+
+
+def _norms(rows: Tensor, norm: str) -> Tensor:
+    return torch.linalg.vector_norm(rows, {"l2": 2.0, "linf": math.inf, "l1": 1.0}[norm], dim=1)
+
+
+def _ratio(gap: float, size: float) -> float:
+    return 0.0 if gap == 0.0 else gap / size if size > 0.0 else math.inf
+
+
+def _check(radius: float, samples: int, chunk: int, patience: float, norm: str) -> None:
+    if not (math.isfinite(radius) and radius > 0.0):
+        raise ValueError(f"radius={radius!r} must be finite and positive")
+    for name, value in (("samples", samples), ("chunk", chunk)):
+        if value < 1:
+            raise ValueError(f"{name}={value!r} must be at least 1")
+    if not patience >= 1.0:
+        raise ValueError(f"patience={patience!r} must be at least 1; inf gives up no rival")
+    if norm not in NORMS:
+        raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, NORMS))}")

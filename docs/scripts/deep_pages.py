@@ -1,0 +1,362 @@
+"""The text of docs/deep/results.md, from condensed runs and sweeps; words that depend on a result are chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avgmargin.deep_claims import RULES, Answer, Number, compare_shares, families, judge, share_of
+from avgmargin.tables import final_parts
+from deep import PRESETS
+
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]
+_TITLES = {
+    "a": "(a) Through plain training the average margin falls and the minimum margin rises",
+    "b": "(b) The penalty raises the average margin",
+    "c": "(c) It raises robustness",
+    "d": "(d) Accuracy is kept",
+}
+_EPS_SHOWN = 6  # decimals are of no use beyond
+_FAMILIES = tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in PRESETS))
+
+
+def page(
+    runs: Runs,
+    others: Sequence[Mapping[str, Any]],
+    sweeps: Mapping[str, Mapping[str, Any]],
+    published: Mapping[str, Any],
+    figures: Sequence[str],
+) -> str:
+    """The whole page."""
+    answers = {family: judge(runs, family) for family in families(runs)}
+    every = [answer for found in answers.values() for answer in found]
+    parts = [_head(), _overview(answers)]
+    for letter, title in _TITLES.items():
+        parts.append(_claim(letter, title, [answer for answer in every if answer.claim == letter], figures))
+    parts += [_activity(runs, others), _norms(runs, others), _estimates(runs, others)]
+    parts += [_sweep(name, found) for name, found in sorted(sweeps.items())]
+    parts += [_published(published), _runs(runs, others)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head() -> str:
+    return """# Deep experiments: what was run, and which claims survive
+
+This page is built by `docs/scripts/deep_results.py` from the JSON files in `docs/results/deep`; `--check` tells whether
+it is current. Each claim of the paper (Wu & Yu 2019, arXiv 1907.11780) is judged twice by a stated rule:
+
+- **as published**: with the paper's own numbers. Margins of networks are its sampled local-Lipschitz *estimate* (which
+  bounds from neither side), robustness is L2 PGD on cross-entropy with 1000 steps of .01; margins of linear models are
+  exact distances to the label's half-spaces, which is the reading that reproduces the paper's curves.
+- **honest**: margins of linear models are exact distances to the boundary of the predicted class, those of networks the
+  distance of the nearest adversarial example found, unboxed (an *upper* bound); robustness is the share of images that
+  are classified rightly and whose nearest adversarial example in the box [0, 1] lies beyond eps (an *upper* bound).
+
+Distances are L2, in units of pixels / 255. Runs here are one seed each unless a row says otherwise: their verdicts
+speak of these networks, not of the distribution over seeds."""
+
+
+def _overview(answers: Mapping[str, list[Answer]]) -> str:
+    lines = ["## At a glance", "", "`reg` against `plain`; as published / honest.", ""]
+    lines += [
+        "| family | (a) plain training | (b) average margin | (c) robustness | (d) accuracy |",
+        "|---|---|---|---|---|",
+    ]
+    for family in _FAMILIES:
+        found = answers.get(family)
+        if found is None:
+            lines.append(f"| {family} | not run | not run | not run | not run |")
+            continue
+        cells = []
+        for letter in "abcd":
+            words = {}
+            for answer in found:
+                about_reg = answer.about.startswith(f"{family}-reg ")
+                if answer.claim == letter and (letter == "a" or about_reg):
+                    words[answer.reading] = answer.verdict
+            cells.append(" / ".join(dict.fromkeys(words.values())) if letter == "d" else " / ".join(words.values()))
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _claim(letter: str, title: str, answers: Sequence[Answer], figures: Sequence[str]) -> str:
+    lines = [f"## {title}", "", f"Rule: {RULES[letter]}", "", _sentence(letter, answers), ""]
+    lines += {"a": _rows_through, "b": _rows_means, "c": _rows_robust, "d": _rows_means}[letter](answers)
+    name = {"a": "margins", "c": "robustness"}.get(letter)
+    lines += [f"\n![{figure}](../results/deep/{figure}.svg)" for figure in figures if name and figure.endswith(name)]
+    return "\n".join(lines)
+
+
+def _sentence(letter: str, answers: Sequence[Answer]) -> str:
+    """The verdicts in words, one sentence for each reading."""
+    parts = []
+    for reading in ("as published", "honest"):
+        mine = [answer for answer in answers if answer.reading == reading]
+        if not mine:
+            continue
+        groups: dict[str, list[str]] = {}
+        for answer in mine:
+            groups.setdefault(answer.verdict, []).append(answer.about.split(" against ")[0])
+        words = "; ".join(f"**{verdict}** for {', '.join(names)}" for verdict, names in groups.items())
+        parts.append(f"{reading.capitalize()}: {words}.")
+    return " ".join(parts) if parts else "Not run."
+
+
+def _rows_through(answers: Sequence[Answer]) -> list[str]:
+    lines = ["| run | reading | kind | on | epochs | average margin | error | | minimum margin | | verdict |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|---|")
+    for answer in answers:
+        n = answer.numbers
+        if not n:
+            lines.append(f"| {answer.about} | {answer.reading} | | | | | | | | | {answer.verdict} |")
+            continue
+        cells = [answer.about, answer.reading, n["kind"], n["on"], " to ".join(f"{e:g}" for e in n["epochs"])]
+        cells += [
+            _arrow(n["mean"]),
+            f"{n['error']:.2g}",
+            n["average"],
+            _arrow(n["minimum"]),
+            n["least"],
+            answer.verdict,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _rows_means(answers: Sequence[Answer]) -> list[str]:
+    lines = ["| runs | reading | kind | plain | other | difference | verdict |", "|---|---|---|---|---|---|---|"]
+    for answer in answers:
+        n = answer.numbers
+        cells = ["", "", "", ""] if not n else [n["kind"], f"{n['plain']:.4f}", f"{n['other']:.4f}", _change(n)]
+        lines.append(f"| {answer.about} | {answer.reading} | {' | '.join(cells)} | {answer.verdict} |")
+    return lines
+
+
+def _rows_robust(answers: Sequence[Answer]) -> list[str]:
+    lines = ["| runs | reading | eps | plain | other | difference | verdict |", "|---|---|---|---|---|---|---|"]
+    for answer in answers:
+        if not answer.numbers:
+            lines.append(f"| {answer.about} | {answer.reading} | | | | | {answer.verdict} |")
+        for place, (eps, n) in enumerate(answer.numbers.items()):
+            cells = [answer.about, answer.reading] if place == 0 else ["", ""]
+            cells += [eps, f"{n['plain']:.3f}", f"{n['other']:.3f}", _change(n), answer.verdict if place == 0 else ""]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _arrow(pair: Sequence[float | None]) -> str:
+    return " to ".join("" if value is None else f"{value:.4f}" for value in pair)
+
+
+def _change(n: Mapping[str, Any]) -> str:
+    seeds = "" if n["spread"] is None else f" ({n['seeds'][0]} and {n['seeds'][1]} seeds)"
+    return f"{n['difference']:+.4f} +- {n['error']:.2g}{seeds}"
+
+
+def _activity(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
+    """On how many training images each penalty has a gradient, through training."""
+    lines = ["## On how many images a penalty acts", ""]
+    lines.append(
+        "`released`, mu clip(-alpha, 0, tau), has a gradient only where -tau < alpha < 0: on misclassified images. "
+        "`paper`, mu clip(tau - alpha, 0, tau), has one where 0 < alpha < tau."
+    )
+    rows, silent = [], []
+    for run in _all(runs, others):
+        for record in (run.get("measured") or {}).get("epochs", []):
+            part = record["parts"].get("penalty")
+            if part is None or (record["epoch"] or 0) < 1:
+                continue
+            shares = [f"{part[key]:.3%}" for key in ("accuracy", "paper", "released")]
+            rows.append(f"| {run['name']} | {record['epoch']} | {part['tau']:g} | {' | '.join(shares)} |")
+            if part["accuracy"] == 1.0:
+                silent.append((run["name"], part["released"]))
+    if not rows:
+        return "\n".join([*lines, "", "Not measured."])
+    if silent:
+        names, worst = ", ".join(dict.fromkeys(name for name, _ in silent)), max(share for _, share in silent)
+        words = "on no image at all" if worst == 0.0 else f"on up to {worst:.3%} of the images"
+        lines += ["", f"Where training accuracy was 100% ({names}), the released penalty had a gradient {words}."]
+    else:
+        lines += ["", "No measured run had reached a training accuracy of 100%."]
+    lines += [
+        "",
+        "| run | epoch | tau | training accuracy | paper acts on | released acts on |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join(lines + rows)
+
+
+def _norms(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for run in _all(runs, others):
+        part = final_parts(run).get("norms", {})
+        if "product_true" in part:
+            lower = final_parts(run).get("lower", {}).get("mean")
+            certificate = "" if lower is None else f"{lower:.4g}"
+            rows.append(
+                f"| {run['name']} | {part['product_reshaped']:.4g} | {part['product_true']:.4g} | {certificate} |"
+            )
+    lines = ["## Products of layer norms, and the rigorous certificate", ""]
+    lines.append("The paper penalises kernels reshaped to matrices; only the true norms bound a network's slope.")
+    if not rows:
+        return "\n".join([*lines, "", "Not measured."])
+    lines += ["", "| run | reshaped | true | mean rigorous lower bound of the distance |", "|---|---|---|---|"]
+    return "\n".join(lines + rows)
+
+
+def _estimates(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
+    """How often the paper's estimate exceeds an actual adversarial distance."""
+    rows = []
+    for run in _all(runs, others):
+        part = final_parts(run).get("estimate", {})
+        if "violations" in part:
+            attack = final_parts(run)["attack-unboxed"]
+            rows.append(
+                f"| {run['name']} | {part['radius']:g} | {part['samples']} | {part['compared']} | {part['mean']:.4f} "
+                f"| {attack['mean']:.4f} | {part['violations']:.1%} |"
+            )
+    lines = ["## The paper's estimate against actual adversarial examples", ""]
+    lines.append(
+        "A lower bound would never exceed the distance of a point of another class; violations are that share."
+    )
+    if not rows:
+        return "\n".join([*lines, "", "Not measured."])
+    lines += [
+        "",
+        "| run | R | N | images | estimate, mean | attack, unboxed, mean | violations |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(lines + rows)
+
+
+def _sweep(name: str, found: Mapping[str, Any]) -> str:
+    groups = found["groups"]
+    fields = [key for key in groups[0]["config"] if len({str(g["config"].get(key)) for g in groups}) > 1]
+    metrics = [key for key in groups[0]["metrics"] if all(key in g["metrics"] for g in groups if g["done"])]
+    epochs = sorted({group["config"]["epochs"] for group in groups})
+    data = sorted({group["config"]["dataset"] for group in groups})
+    lines = [f"## Sweep: {name}", ""]
+    lines.append(
+        f"{found['done']} runs done, {found['diverged']} diverged, {found['failed']} failed; "
+        f"{', '.join(map(str, epochs))} epochs on {', '.join(data)}. Mean and standard deviation over "
+        "seeds; the same images and the same seeds in every row."
+    )
+    lines += ["", f"| {' | '.join([*fields, 'seeds', *metrics])} |", "|---" * (len(fields) + len(metrics) + 1) + "|"]
+    for group in groups:
+        cells = [str(group["config"].get(field)) for field in fields] + [str(group["done"])]
+        for key in metrics:
+            metric = group["metrics"].get(key)
+            spread = "" if metric is None or metric["std"] is None else f" +- {metric['std']:.2g}"
+            cells.append("" if metric is None else f"{metric['mean']:.4f}{spread}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _published(published: Mapping[str, Any]) -> str:
+    """The published MNIST convolution networks: claim (c), and what their attacks and bounds gave."""
+    lines = ["## The published checkpoints", ""]
+    networks = published.get("published", {}).get("networks", {})
+    if not networks and "published_bounds" not in published:
+        return "\n".join([*lines, "Not measured here."])
+    if networks:
+        images = published["published"]["images"]
+        shares = {name: _shares(row, images) for name, row in networks.items()}
+        answers = [
+            compare_shares(
+                [shares["plain"][reading]], [shares[name][reading]], f"published {name} against plain", reading
+            )
+            for name in ("constraint", "reg")
+            for reading in ("as published", "honest")
+            if "plain" in shares and name in shares
+        ]
+        lines += [f"The first {images} test images (`docs/results/published.json`). {_sentence('c', answers)}", ""]
+        lines += [*_rows_robust(answers), ""]
+        for name, row in networks.items():
+            lines += [f"- {name}: {words}" for words in _masking(row)]
+        means = [(name, row["nearest/unboxed"]["mean"]) for name, row in networks.items() if "nearest/unboxed" in row]
+        lines += [f"- {name}: nearest adversarial example, unboxed, at {mean:.3f} on average" for name, mean in means]
+        lines.append("")
+    if "published_bounds" in published:
+        lines += ["From `docs/results/published_bounds.json`.", ""]
+        lines += _tables_of(published["published_bounds"], "")
+    return "\n".join(lines)
+
+
+def _shares(row: Mapping[str, Any], images: int) -> dict[str, dict[str, Number]]:
+    """Robust accuracy by eps of one network: under the paper's attack, and from the minimum-norm attack in the box."""
+    nearest = row.get("nearest/boxed", {}).get("robust_accuracy", {})
+    theirs = {key: found for key, found in row.items() if key.startswith("published/")}
+    return {
+        "as published": {
+            key.partition("/")[2]: share_of(found["robust_accuracy"], images) for key, found in theirs.items()
+        },
+        "honest": {eps: share_of(share, images) for eps, share in nearest.items()},
+    }
+
+
+def _masking(row: Mapping[str, Any]) -> list[str]:
+    """The paper's attack beside the same objective without the floor, and beside the margin objective, at equal eps."""
+    found = []
+    for key, theirs in row.items():
+        label, _, eps = key.partition("/")
+        if label != "published":
+            continue
+        words = f"as published {theirs['robust_accuracy']:.3f} at eps {eps}, with {theirs['vanished']:.1%} of the first"
+        words += " gradients vanished"
+        for other, text in (("no-floor", "without the floor"), ("margin", "on the margin")):
+            if f"{other}/{eps}" in row:
+                words += f"; {text} {row[f'{other}/{eps}']['robust_accuracy']:.3f}"
+        found.append(words)
+    return found
+
+
+def _tables_of(value: Any, title: str) -> list[str]:
+    """Lists of objects, and objects of objects, as tables; other values as lines of a list."""
+    if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
+        flat = all(not isinstance(cell, (Mapping, list)) for inner in value.values() for cell in inner.values())
+        if flat:
+            return _table(title, [{"": key, **inner} for key, inner in value.items()])
+    if isinstance(value, list) and value and all(isinstance(inner, Mapping) for inner in value):
+        return _table(title, value)
+    if isinstance(value, Mapping):
+        lines = [f"- {key}: {_cell(v)}" for key, v in value.items() if not isinstance(v, (Mapping, list))]
+        lines = [*([f"**{title}**", ""] if title and lines else []), *lines, *([""] if lines else [])]
+        for key, inner in value.items():
+            if isinstance(inner, (Mapping, list)):
+                lines += _tables_of(inner, f"{title}, {key}" if title else str(key))
+        return lines
+    return [f"- {title}: {_cell(value)}", ""]
+
+
+def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = list(dict.fromkeys(key for row in rows for key in row if not isinstance(row[key], (Mapping, list))))
+    lines = [*([f"**{title}**", ""] if title else []), f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join(_cell(row.get(key)) for key in columns)} |" for row in rows] + [""]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{_EPS_SHOWN}g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def _runs(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["## What was run", "", "All numbers: `docs/results/deep/results.csv`.", ""]
+    lines += ["| run | data | seed | epochs | state | test accuracy | measured on |", "|---|---|---|---|---|---|---|"]
+    for run in _all(runs, others):
+        config, curves = run["config"], run["curves"]
+        final = f"{curves['test_accuracy'][-1]:.4f}" if curves.get("test_accuracy") else ""
+        images = final_parts(run).get("attack", {}).get("images")
+        epochs = f"{run['epochs_done']} of {run['epochs_wanted']}"
+        lines.append(
+            f"| {run['name']} | {config['dataset']} | {config['seed']} | {epochs} | {run['status']} "
+            f"| {final} | {'' if images is None else f'{images} test images'} |"
+        )
+    missing = [name for name in PRESETS if not runs.get(name)]
+    if missing:
+        lines += ["", f"Not run: {', '.join(missing)}."]
+    return "\n".join(lines)
+
+
+def _all(runs: Runs, others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [run for members in runs.values() for run in members] + list(others)

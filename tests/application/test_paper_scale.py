@@ -1,0 +1,215 @@
+"""`reproduce --scale paper`, the verdicts on the paper's claims, and the page that is built from runs."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import deep
+from avgmargin import deep_claims
+from avgmargin.__main__ import main
+
+SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "scripts" / "deep_results.py"
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Here:
+    """Run the command line in this process, in an empty folder: code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AVGMARGIN_DATA", raising=False)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(list(words))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_presets_are_trained_measured_and_condensed_once(here: Here, tmp_path: Path) -> None:
+    words = ("reproduce", "--scale", "paper", "--only", "mnist-lr-plain,mnist-lr-reg", "--epochs", "2", "--images", "2")
+    code, out, err = here(*words, "--jobs", "1", "--out", "o", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [row["run"] for row in found["rows"]] == ["mnist-lr-plain", "mnist-lr-reg"]
+    assert {(row["epochs"], row["epochs wanted"]) for row in found["rows"]} == {(2, 1000)}
+    for row in found["rows"]:
+        assert row["images"] == 2
+        assert None not in (
+            row["average margin, attack, box"],
+            row["rigorous lower bound, mean"],
+            row["its violations"],
+        )
+        kept = json.loads((tmp_path / "o" / "results" / f"{row['run']}.json").read_text())
+        assert [record["epoch"] for record in kept["measured"]["epochs"]] == [0, 1, 2]
+        assert "values" not in kept["measured"]["epochs"][-1]["parts"]["attack"]
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "o").glob("measured/*/parts/*.json")}
+    code, out, err = here(*words, "--jobs", "1", "--out", "o", "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == found["rows"]
+    assert {p: p.stat().st_mtime_ns for p in files} == files
+    code, out, err = here(*words[:5], "--epochs", "1", "--jobs", "1", "--out", "o")
+    assert code == 1  # another length in the same folder: told, and nothing overwritten
+    assert "epochs=2, not 1" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "mnist-lrr"], "did you mean 'mnist-lr'"),
+        (["--only", "mnist-cnn-rag"], "did you mean 'mnist-cnn-reg'"),
+        (["--only", "cifar-mlp"], "needs --data-dir"),
+        (["--epochs", "0"], "epochs=0 must be at least 1"),
+        (["--images", "0"], "images=0 must be at least 1"),
+        (["--backend", "dask"], "needs --scheduler"),
+    ],
+)
+def test_bad_input_is_one_line(here: Here, tmp_path: Path, words: list[str], said: str) -> None:
+    code, _, err = here("reproduce", "--scale", "paper", *words, "--out", "o")
+    assert code == 2
+    assert said in err.splitlines()[-1]
+    code, _, err = here("reproduce", "--scale", "quick", "--only", "mnist-lr")
+    assert code == 2
+    assert "--only is for --scale paper" in err
+
+
+def made_up(name: str, *, mean: float, robust: float, accuracy: float, falls: bool = True, seed: int = 0) -> Any:
+    """A condensed run of a preset whose every number is chosen here."""
+    config = deep.preset(name).to_dict() | {"seed": seed}
+    images = 100
+
+    def part(kind: str, value: float) -> dict[str, Any]:
+        shares = {"0.5": min(1.0, robust + 0.3), "1": robust, "1.5": robust / 2, "2": robust / 4}
+        return {"kind": kind, "mean": value, "signed_mean": value, "minimum": 0.1 * value, "std": 0.5, "found": 1.0} | {
+            "images": images, "robust_accuracy": shares, "accuracy": accuracy,
+        }  # fmt: skip
+
+    rows = []
+    for epoch, factor in ((0, 0.2), (1, 1.6 if falls else 0.4), (200, 1.0)):
+        least = {0: -1.0, 1: -0.5 if falls else 0.5, 200: 0.05}[epoch]
+        margins = {
+            "estimate": part("estimate", 1.1 * mean * factor) | {"minimum": least},
+            "attack-unboxed": part("upper", mean * factor) | {"minimum": least},
+        }
+        rows.append({"epoch": epoch, "parts": margins})
+    pgd = {"images": images, "rows": [{"eps": 1.0, "robust_accuracy": min(1.0, robust + 0.4), "vanished": 0.9}]}
+    released = {"kind": "exact", "tau": 5.0, "images": 60000, "accuracy": 1.0, "paper": 0.2, "released": 0.0}
+    rows[-1]["parts"] |= {"attack": part("upper", 1.2 * mean), "pgd-published": pgd, "penalty": released}
+    return {
+        "name": name if seed == 0 else f"{name}-seed{seed}",
+        "config": config,
+        "data": None,
+        "status": "done",
+        "epochs_done": 200,
+        "epochs_wanted": 200,
+        "curves": {"epoch": [0.0, 1.0, 200.0], "test_accuracy": [0.1, 0.9, accuracy]},
+        "measured": {"epochs": rows},
+    }
+
+
+@pytest.fixture
+def family() -> dict[str, Any]:
+    """Runs in which every claim holds."""
+    return {
+        "mnist-mlp-plain": made_up("mnist-mlp-plain", mean=0.8, robust=0.3, accuracy=0.98),
+        "mnist-mlp-reg": made_up("mnist-mlp-reg", mean=1.4, robust=0.6, accuracy=0.981),
+    }
+
+
+def verdicts(runs: dict[str, Any], about: str) -> dict[tuple[str, str], str]:
+    """The words by claim and reading."""
+    answers = deep_claims.judge({name: [run] for name, run in runs.items()}, "mnist-mlp")
+    return {(a.claim, a.reading): a.verdict for a in answers if a.about.startswith(about)}
+
+
+def test_every_rule_can_say_no(family: dict[str, Any]) -> None:
+    both = ("as published", "honest")
+    found = verdicts(family, "mnist-mlp-reg")
+    assert set(found.values()) == {"holds"}
+    assert {verdicts(family, "mnist-mlp-plain")["a", reading] for reading in both} == {"holds"}
+    assert set(verdicts(family, "mnist-mlp-constraint").values()) == {"not run"}
+
+    rising = made_up("mnist-mlp-plain", mean=0.8, robust=0.3, accuracy=0.98, falls=False)
+    assert verdicts(family | {"mnist-mlp-plain": rising}, "mnist-mlp-plain")["a", "honest"] == "fails"
+    for change, claim, word in (
+        ({"mean": 0.5}, "b", "fails"),
+        ({"mean": 0.81}, "b", "undecided"),
+        ({"robust": 0.05}, "c", "fails"),
+        ({"robust": 0.3}, "c", "undecided"),
+        ({"accuracy": 0.9}, "d", "fails"),
+        ({"accuracy": 0.9795}, "d", "holds"),
+    ):
+        numbers = {"mean": 1.4, "robust": 0.6, "accuracy": 0.981} | change
+        moved = verdicts(family | {"mnist-mlp-reg": made_up("mnist-mlp-reg", **numbers)}, "mnist-mlp-reg")
+        assert moved[claim, "honest"] == word, change
+        assert {moved[key] for key in moved if key[0] != claim} == {"holds"}
+
+
+def test_runs_on_their_way_or_measured_too_early_are_not_compared(family: dict[str, Any]) -> None:
+    running = copy.deepcopy(family)
+    running["mnist-mlp-reg"]["status"] = "under way"
+    assert set(verdicts(running, "mnist-mlp-reg").values()) == {"under way"}
+    early = copy.deepcopy(family)
+    early["mnist-mlp-reg"]["epochs_done"] = 150  # what was measured belongs to another epoch
+    found = verdicts(early, "mnist-mlp-reg")
+    assert found["b", "honest"] == found["c", "as published"] == "not measured"
+
+
+def test_seeds_decide_by_their_spread(family: dict[str, Any]) -> None:
+    runs: dict[str, list[Any]] = {}
+    for name, values in (("plain", (0.8, 0.9, 1.0)), ("reg", (0.7, 1.2, 1.6))):
+        preset = f"mnist-mlp-{name}"
+        runs[preset] = [made_up(preset, mean=v, robust=0.3, accuracy=0.98, seed=i) for i, v in enumerate(values)]
+    (answer,) = [
+        a for a in deep_claims.judge(runs, "mnist-mlp")
+        if (a.claim, a.reading) == ("b", "honest") and a.about.startswith("mnist-mlp-reg")
+    ]  # fmt: skip
+    assert answer.verdict == "undecided"  # across 100 images each the difference would be decided
+    assert answer.numbers["seeds"] == [3, 3]
+    assert answer.numbers["error"] == pytest.approx((0.01 / 3 + 0.2033333 / 3) ** 0.5, rel=1e-3)
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The page builder, in this process."""
+    if not SCRIPT.exists():
+        pytest.skip("the documentation is not beside these tests")
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    script = importlib.import_module("deep_results")
+    return lambda docs, *words: script.main(["--docs", str(docs), *words])
+
+
+def test_a_flipped_claim_flips_the_sentence(family: dict[str, Any], tmp_path: Path, build: Callable[..., int]) -> None:
+    place = tmp_path / "results" / "deep"
+    place.mkdir(parents=True)
+    for name, run in family.items():
+        (place / f"{name}.json").write_text(json.dumps(run))
+    assert build(tmp_path) == 0
+    page = (tmp_path / "deep" / "results.md").read_text()
+    assert "| mnist-mlp | holds / holds | holds / holds | holds / holds | holds |" in page
+    assert "| mnist-lr | not run | not run | not run | not run |" in page
+    assert "the released penalty had a gradient on no image at all" in page
+    assert all(p.stat().st_size < 150_000 for p in place.glob("*.svg"))
+    assert len(list(place.glob("*.svg"))) == 2
+    assert build(tmp_path, "--check") == 0
+
+    worse = made_up("mnist-mlp-reg", mean=0.5, robust=0.6, accuracy=0.981)
+    worse["measured"]["epochs"][-1]["parts"]["penalty"]["released"] = 0.25
+    (place / "mnist-mlp-reg.json").write_text(json.dumps(worse))
+    assert build(tmp_path, "--check") == 1
+    assert (tmp_path / "deep" / "results.md").read_text() == page  # a check writes nothing
+    assert build(tmp_path) == 0
+    page = (tmp_path / "deep" / "results.md").read_text()
+    assert "| mnist-mlp | holds / holds | fails / fails | holds / holds | holds |" in page
+    assert "on up to 25.000% of the images" in page
+
+
+def test_the_page_in_the_documentation_is_built_from_what_is_kept(build: Callable[..., int]) -> None:
+    assert build(SCRIPT.parents[1], "--check") == 0
