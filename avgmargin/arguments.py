@@ -256,9 +256,15 @@ def _train(parser: Parser) -> None:
 
 
 def _data_command(parser: Parser) -> None:
-    parser.add_argument("action", metavar="list|verify|path", help="what to do")
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="with verify: the folder of a data set")
+    parser.add_argument("action", metavar="list|fetch|verify|path", help="what to do")
+    parser.add_argument(
+        "folder", nargs="?", metavar="WHAT", help="with verify: the folder of a data set; with fetch: its name"
+    )
     parser.value("--dataset", metavar="D", help="with verify: mnist, fashion-mnist or cifar10 (default: best match)")
+    parser.value("--data-dir", metavar="DIR", help="with fetch: the folder of data sets (see data path)")
+    parser.add_argument("--offline", action="store_true", help="with fetch: never touch the network")
+    parser.value("--mirror", action="append", metavar="URL", help="with fetch: a folder of the files; repeatable")
+    parser.value("--timeout", type=float, default=30.0, metavar="S", help="seconds to wait for a server (default 30)")
     _json(parser)
 
 
@@ -362,7 +368,7 @@ COMMANDS = (
     Command("attack", "fixed-eps attacks on a trained model, with checks of their health", _attack),
     Command("sweep", "many trainings over mu, tau, beta, lr, seeds, here or on a Dask cluster", _sweep),
     Command("table", "trained runs side by side, as a table, CSV or JSON", _table),
-    Command("data", "data sets: what is known of them, and the check sums of a folder", _data_command),
+    Command("data", "data sets: list, fetch from mirrors, verify by check sums", _data_command),
     Command("report", "write report.html of a run again, or compare several runs", _report),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}

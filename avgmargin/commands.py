@@ -270,9 +270,9 @@ def _show_population(found: dict[str, Any]) -> None:
         show_table(columns, failing)
     rows = []
     for record in found["losses"]:
-        tried = sum(row["classifiers"] for row in record["inequality"])
-        broken = sum(row["violations"] for row in record["inequality"])
-        for answer in record["answers"]:
+        for answer, psi in zip(record["answers"], record["psi"], strict=True):
+            tries = [row for row in record["inequality"] if row["classes"] == answer["classes"]]
+            tried, broken = (sum(row[key] for row in tries) for key in ("classifiers", "violations"))
             region = "; ".join(f"{low:.6g} .. {high:.6g}" for low, high in answer["region"] or [])
             rows.append(
                 [
@@ -281,11 +281,12 @@ def _show_population(found: dict[str, Any]) -> None:
                     answer["verdict"] or answer["claim"] or "",
                     f"{len(answer['failing_laws'])} of {answer['laws']}",
                     region,
-                    f"{broken} of {tried}" if tried and answer["classes"] == 2 else "",
+                    f"{broken} of {tried}" if tried else "",
+                    psi["kind"],
                     "no" if answer["fault"] is None else "YES",
                 ]
             )
-    columns = ["loss", "classes", "what is said of it", "fails on laws", "at eta", "inequality broken", "fault"]
+    columns = ["loss", "classes", "what is said of it", "fails on laws", "at eta", "inequality broken", "psi", "fault"]
     show_table(columns, rows)
     for fault in found["faults"]:
         print(f"FAULT {fault}")

@@ -7,12 +7,16 @@ Finished parts lie in `<out>/parts/` and are not measured again while weights, i
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from deep.distances import Distances
 from theory.storage import sha256_of_bytes, write_atomic
 
 from .errors import UserError
@@ -40,7 +44,9 @@ class Plan:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Plan:
         """The plan of `as_values`, also after a journey through JSON."""
-        effort: dict[str, Any] = {key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in values["effort"].items()}
+        effort: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in values["effort"].items()
+        }
         return cls(tuple(values["final"]), tuple(values["through"]), Effort(**effort))
 
 
@@ -88,6 +94,8 @@ def measure(
 ) -> dict[str, Any]:
     """Measure the parts of each epoch and store them; returns what `measure.json` holds.
 
+    That is these parts, and what earlier calls measured with the same weights, images, settings and code.
+
     Raises UserError for a folder that cannot be used.
     """
     open_folder(folder, subject)
@@ -97,25 +105,58 @@ def measure(
         effort = Effort(**{**asdict(effort), "images": available})
     made = _frame(subject, effort)
     tau = float((subject.config or {}).get("tau", 5.0))
+    rows: dict[int | None, dict[str, Any]] = _stored_rows(folder, subject, effort, tau)
     for epoch, parts in todo.items():
         model = subject.model(epoch)
         weights = weights_sha256(model)
-        row: dict[str, Any] = {"epoch": epoch, "weights_sha256": weights, "parts": {}}
-        made["epochs"].append(row)
+        row = rows.setdefault(epoch, {"epoch": epoch, "weights_sha256": weights, "parts": {}})
         for name in parts:
-            key = _key(name, weights, subject, effort, tau)
-            path = folder / "parts" / f"{'final' if epoch is None else f'epoch-{epoch:05d}'}-{name}.json"
-            stored = read_object(path)
-            if stored is None or stored.get("key") != key or "result" not in stored:
+            if name not in row["parts"]:
                 tell(f"{subject.name}: {'' if epoch is None else f'epoch {epoch}, '}{PARTS[name].title}")
                 start = time.perf_counter()
                 result = measure_part(name, model, subject.dataset, effort, tau)
-                stored = {"key": key, "result": result, "seconds": round(time.perf_counter() - start, 3)}
-                write_atomic(path, dump_json(stored))
-            row["parts"][name] = stored["result"] | {"seconds": stored["seconds"]}
-        _violations(row["parts"])
-        write_atomic(folder / "measure.json", dump_json(made))
-    return made
+                spent = round(time.perf_counter() - start, 3)
+                key = _key(name, weights, subject, effort, tau)
+                path = folder / "parts" / f"{_stem(epoch)}-{name}.json"
+                write_atomic(path, dump_json({"key": key, "result": result, "seconds": spent}))
+                row["parts"][name] = result | {"seconds": spent}
+                write_atomic(folder / "measure.json", dump_json(_filled(made, rows)))
+    write_atomic(folder / "measure.json", dump_json(_filled(made, rows)))
+    return _filled(made, rows)
+
+
+def _stored_rows(folder: Path, subject: Subject, effort: Effort, tau: float) -> dict[int | None, dict[str, Any]]:
+    """What earlier calls measured with the same weights, images, settings and code, by epoch."""
+    rows: dict[int | None, dict[str, Any]] = {}
+    epochs = (None,) if subject.done is None else sorted({*subject.epochs, int(subject.last() or 0)})
+    for epoch in epochs:
+        files = {name: folder / "parts" / f"{_stem(epoch)}-{name}.json" for name in PARTS}
+        stored = {name: found for name, file in files.items() if (found := read_object(file)) is not None}
+        if not stored:
+            continue
+        weights = weights_sha256(subject.model(epoch))
+        parts = {
+            name: found["result"] | {"seconds": found["seconds"]}
+            for name, found in stored.items()
+            if found.get("key") == _key(name, weights, subject, effort, tau)
+        }
+        if parts:
+            rows[epoch] = {"epoch": epoch, "weights_sha256": weights, "parts": parts}
+    return rows
+
+
+def _filled(made: dict[str, Any], rows: Mapping[int | None, dict[str, Any]]) -> dict[str, Any]:
+    """The frame with its rows by epoch, parts in their order, violations counted."""
+    full = []
+    for epoch in sorted(rows, key=_order):
+        parts = {name: rows[epoch]["parts"][name] for name in PARTS if name in rows[epoch]["parts"]}
+        _violations(parts)
+        full.append({**rows[epoch], "parts": parts})
+    return {**made, "epochs": full}
+
+
+def _stem(epoch: int | None) -> str:
+    return "final" if epoch is None else f"epoch-{epoch:05d}"
 
 
 def open_folder(folder: Path, subject: Subject) -> None:
@@ -155,15 +196,22 @@ def _key(name: str, weights: str, subject: Subject, effort: Effort, tau: float) 
 
 
 def _violations(parts: dict[str, Any]) -> None:
-    """Share of images whose estimate exceeds the distance of an actual point of another class, where both are known."""
-    estimate, attack = parts.get("estimate", {}), parts.get("attack-unboxed", {})
-    pairs = [
-        (a, b)
-        for a, b in zip(estimate.get("values", []), attack.get("values", []), strict=False)
-        if a is not None and b is not None
-    ]
-    if pairs:
-        parts["estimate"] = estimate | {"violations": sum(a > b for a, b in pairs) / len(pairs), "compared": len(pairs)}
+    """Share of images whose estimate exceeds the distance of an actual point of another class (`deep.bounds`)."""
+    estimate, attack = _distances(parts.get("estimate", {})), _distances(parts.get("attack-unboxed", {}))
+    if estimate is None or attack is None or len(estimate) != len(attack) or not bool(attack.found.any()):
+        return
+    from deep.bounds import violations
+
+    compared = int(attack.found.sum())
+    parts["estimate"] = parts["estimate"] | {"violations": violations(estimate, attack), "compared": compared}
+
+
+def _distances(part: Mapping[str, Any]) -> Distances | None:
+    """The distances of a stored part, where each image's value was kept."""
+    if "values" not in part:
+        return None
+    values = torch.tensor([math.inf if v is None else v for v in part["values"]], dtype=torch.float64)
+    return Distances(values, torch.tensor(part["correct"], dtype=torch.bool), part["kind"])
 
 
 def _order(epoch: int | None) -> int:

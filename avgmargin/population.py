@@ -113,7 +113,9 @@ def describe_laws(request: Request) -> list[dict[str, Any]]:
                 "dimension": law.dimension,
                 "bayes_risk": {"value": risk.value, "error": risk.error, "kind": risk.kind, "method": risk.method},
                 "labels_hold": sampled.holds,
+                "draws": sampled.n,
                 "worst_standard_errors": sampled.worst,
+                "allowed_standard_errors": sampled.threshold,
             }
         )
     return found

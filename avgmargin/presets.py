@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import deep
+from deep.download import DATA_VARIABLE as DATA_VARIABLE
 
 from .console import print_json, show_table
 from .errors import UserError
 from .experiments import DataSource
 from .files import slug
 
-DATA_VARIABLE = "AVGMARGIN_DATA"
 _FLAGS = ("model", "loss", "mu", "tau", "beta", "lr", "epochs", "batch_size", "hidden")  # of every run
 _MORE = ("momentum", "weight_decay", "optimiser", "beta_as", "kernels", "dtype")  # in one where they are given
 _ROBUST = ("method", "attack_eps", "attack_steps", "attack_step_size", "attack_objective", "trades_beta", "mma_limit")
@@ -57,9 +56,12 @@ def hardware(asked: Namespace) -> deep.Hardware:
 
 
 def data_folder(dataset: str) -> Path | None:
-    """The folder of a data set below $AVGMARGIN_DATA, or None where that is not set or has no such folder."""
-    root = os.environ.get(DATA_VARIABLE)
-    return Path(root) / dataset if root and (Path(root) / dataset).is_dir() else None
+    """The folder of a data set where `data fetch` puts it (`deep.data_root`), or None where there is none."""
+    try:
+        folder = deep.data_root() / dataset
+    except deep.DataError:  # no home folder and no variable
+        return None
+    return folder if folder.is_dir() else None
 
 
 def show_list(*, as_json: bool) -> None:

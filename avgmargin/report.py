@@ -30,7 +30,8 @@ def assemble(
     results: dict[str, list[Any]] = {part: [] for part in PARTS}
     for job, record in zip(jobs, records, strict=True):
         results[job.part].append(record["result"])
-    proofs, (curves,), laws, runs = (results[part] for part in ("proofs", "curves", "synthetic", "training"))
+    proofs, (curves,), runs = (results[part] for part in ("proofs", "curves", "training"))
+    laws, *records_of_losses = results["synthetic"]
     (learning,), (frontier,) = results["learning"], results["frontier"]
     linear = next((run for run in runs if run["name"] == "linear-ce" and run["status"] == "done"), None)
     report: Report = {
@@ -43,7 +44,11 @@ def assemble(
         "family": curves["family"],
         "learning": learning,
         "frontier": frontier,
-        "synthetic": {"laws": laws, "comparison": compare(laws, proofs)},
+        "synthetic": {
+            "laws": laws,
+            "losses": records_of_losses,
+            "comparison": compare(records_of_losses, proofs),
+        },
         "training": {
             "runs": runs,
             "trade_off": None
@@ -78,8 +83,10 @@ def _counts(report: Mapping[str, Any]) -> dict[str, Any]:
         "verified": sum(bool(row["check"] and row["check"]["valid"]) for row in proofs),
         "compared": sum(row["matches"] is not None for row in report["synthetic"]["comparison"]),
         "matching": sum(bool(row["matches"]) for row in report["synthetic"]["comparison"]),
-        "classifiers": sum(row["classifiers"] for law in report["synthetic"]["laws"] for row in law["inequality"]),
-        "violations": sum(row["violations"] for law in report["synthetic"]["laws"] for row in law["inequality"]),
+        "classifiers": sum(
+            row["classifiers"] for found in report["synthetic"]["losses"] for row in found["inequality"]
+        ),
+        "violations": sum(row["violations"] for found in report["synthetic"]["losses"] for row in found["inequality"]),
         "runs": len(report["training"]["runs"]),
         "finished": sum(run["status"] == "done" for run in report["training"]["runs"]),
     }
@@ -136,7 +143,7 @@ def _figures(report: Mapping[str, Any], curves: Mapping[str, Any]) -> list[dict[
             "Where ψ is 0, driving the surrogate risk to its minimum guarantees nothing.",
             curves["calibration"],
         ),
-        _excess_figure(report["synthetic"]["laws"], curves["calibration"]),
+        _excess_figure(report["synthetic"]["losses"]),
         _learning_figure(report["learning"]),
         _frontier_figure(report["frontier"]),
         _margin_figure(report["training"]["runs"]),
@@ -160,18 +167,26 @@ def _minima_words(minima: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(words)
 
 
-def _excess_figure(laws: Sequence[Mapping[str, Any]], psi: Mapping[str, Any]) -> dict[str, Any] | None:
+def _excess_figure(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     rows: list[list[Any]] = []
-    for law in laws:
-        rows += [[row["loss"], *point] for row in law["inequality"] if row["loss"] in TARGETS for point in row["rows"]]
+    bounds: dict[str, list[list[float]]] = {}
+    laws, kinds = set(), set()
+    for record in records:
+        held = [row for row in record["inequality"] if "rows" in row and row["classes"] == 2]
+        if record["loss"] in TARGETS and held:
+            rows += [[record["loss"], *point] for row in held for point in row["rows"]]
+            psi = next(each for each in record["psi"] if each["classes"] == 2)
+            bounds[record["loss"]] = psi["rows"]
+            laws |= {row["law"] for row in held}
+            kinds.add(psi["kind"])
     if not rows:
         return None
-    bounds = {name: [[row[0], row[psi["columns"].index(name)]] for row in psi["rows"]] for name in TARGETS}
     return _figure(
         "excess-risk",
         "Excess risks of random classifiers",
         "Excess surrogate risk against excess 0-1 risk of random classifiers, with the bound psi, for both losses.",
-        "Each dot is a random classifier on the law gaussian-plane; the inequality puts no dot below the curve.",
+        f"Each dot is a random classifier on the law {', '.join(sorted(laws))}; the inequality puts no dot below the "
+        f"curve, a lower bound of ψ ({', '.join(sorted(kinds))}).",
         {"columns": ["loss", "excess 0-1 risk", "excess surrogate risk", "bound"], "rows": rows, "bounds": bounds},
     )
 

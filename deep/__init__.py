@@ -2,6 +2,21 @@
 
 from . import plot as plot
 from ._folder import RunFolderError as RunFolderError
+from .attacks import FixedEps as FixedEps
+from .attacks import Flag as Flag
+from .attacks import MinimumNorm as MinimumNorm
+from .attacks import decision_search as decision_search
+from .attacks import flags as flags
+from .attacks import minimum_norm as minimum_norm
+from .attacks import pgd as pgd
+from .attacks import published_pgd as published_pgd
+from .bounds import exact_relu as exact_relu
+from .bounds import linear_distances as linear_distances
+from .bounds import lower_bound as lower_bound
+from .bounds import operator_norms as operator_norms
+from .bounds import reshaped_norms as reshaped_norms
+from .bounds import sampled_estimate as sampled_estimate
+from .bounds import violations as violations
 from .cifar import load_cifar10 as load_cifar10
 from .config import TrainConfig as TrainConfig
 from .data import DataError as DataError
@@ -11,6 +26,9 @@ from .data import load_mnist5k as load_mnist5k
 from .data import read_idx as read_idx
 from .devices import Hardware as Hardware
 from .distances import Distances as Distances
+from .download import Fetched as Fetched
+from .download import data_root as data_root
+from .download import fetch as fetch
 from .losses import AverageMarginLoss as AverageMarginLoss
 from .losses import ExpressionLoss as ExpressionLoss
 from .losses import HingePenaltyLoss as HingePenaltyLoss

@@ -18,7 +18,7 @@ from typing import IO
 from ._idx import DataError
 from .cifar import CIFAR10_ARCHIVE
 
-__all__ = ["KNOWN_SUMS", "FileSum", "verify_folder"]
+__all__ = ["KNOWN_SUMS", "FileSum", "file_sums", "verify_folder"]
 
 _PIECE = 1 << 20
 _MAX_BYTES = 1 << 28
@@ -142,21 +142,28 @@ def _content(root: Path, file: str) -> tuple[str, int, str, str] | str | None:
             break
     else:
         return None
+    found = file_sums(path, plain=file == CIFAR10_ARCHIVE)
+    return f"{path.name} {found}" if isinstance(found, str) else (path.name, *found)
+
+
+def file_sums(path: Path, *, plain: bool, limit: int = _MAX_BYTES) -> tuple[int, str, str] | str:
+    """Size, MD5 and SHA-256 of a file's content, unpacked where it is gzip unless ``plain``; a reason where it cannot
+    be read.  Reading ends a little after ``limit`` bytes: a size above it is a lower bound."""
     try:
         with path.open("rb") as raw:
-            packed = file != CIFAR10_ARCHIVE and raw.read(2) == b"\x1f\x8b"
+            packed = not plain and raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if not packed:
-                return (path.name, *_sums(raw))
+                return _sums(raw, limit)
             with gzip.GzipFile(fileobj=raw) as stream:
-                return (path.name, *_sums(stream))
+                return _sums(stream, limit)
     except (OSError, EOFError, zlib.error) as error:
-        return f"{path.name} cannot be read ({error})"
+        return f"cannot be read ({error})"
 
 
-def _sums(stream: IO[bytes] | gzip.GzipFile) -> tuple[int, str, str]:
+def _sums(stream: IO[bytes] | gzip.GzipFile, limit: int) -> tuple[int, str, str]:
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-    while size <= _MAX_BYTES and (piece := stream.read(_PIECE)):
+    while size <= limit and (piece := stream.read(_PIECE)):
         md5.update(piece)
         sha256.update(piece)
         size += len(piece)

@@ -11,7 +11,7 @@ from theory import _html
 from .distances import Distances
 from .plot import Run
 
-__all__ = ["Table", "distances_table", "run_table"]
+__all__ = ["Table", "distances_line", "distances_table", "run_table"]
 
 _METRICS = ("loss", "accuracy", "margin_mean", "margin_min", "distance_mean", "distance_min")
 
@@ -42,6 +42,23 @@ class Table:
 
     def _repr_html_(self) -> str:
         return _html.table(self.title, self.header, self.rows)
+
+
+def distances_line(each: Distances) -> str:
+    """Distances in one line: kind, norm, method, how many, and mean and minimum with their signs, in units of x.
+
+    >>> import torch
+    >>> from deep.distances import Distances
+    >>> distances_line(Distances(torch.tensor([0.5, 1.0]).double(), torch.tensor([True, False]), "exact"))
+    '<Distances (exact, l2): 2 images, accuracy 0.5, signed mean -0.25, minimum -1>'
+    """
+    kept = each.summary()
+    method = f", {_html.short(each.method, 40)}" if each.method else ""
+    numbers = [_html.number(kept[key]) for key in ("accuracy", "signed_mean", "minimum")]
+    return (
+        f"<Distances ({each.kind}, {each.norm}{method}): {len(each)} images, accuracy {numbers[0]}, "
+        f"signed mean {numbers[1]}, minimum {numbers[2]}>"
+    )
 
 
 def distances_table(measured: Mapping[str, Distances], eps: Sequence[float] = ()) -> Table:

@@ -18,6 +18,10 @@ CRAMMER_SINGER = (0.4, 0.3, 0.3)
 WESTON_WATKINS = (0.4, 0.35, 0.25)
 """The Weston-Watkins hinge ties the two likeliest classes (Liu 2007; Wang & Scott 2020)."""
 
+FACE = (0.6, 0.4, 0.0)
+"""On a face of the simplex: exp(-f_y) of scores that sum to zero has the infimum 0, which equal scores of the two
+possible classes approach too, the third falling; the same for every loss of f_y alone that can fall to its infimum."""
+
 
 def orbits(
     rows: Sequence[Sequence[float]], shares: Sequence[float] | None = None, name: str = "orbits"
@@ -60,6 +64,16 @@ def breaks_weston_watkins(share: float = 0.6) -> PiecewiseConstant:
     """
     part = doors.real("share", share, 0.0, 1.0)
     return orbits([WESTON_WATKINS, (0.7, 0.2, 0.1)], [part, 1.0 - part], "breaks-weston-watkins")
+
+
+def breaks_naive(share: float = 0.6) -> PiecewiseConstant:
+    """Mass `share` on the orders of (0.6, 0.4, 0), the rest on those of (0.5, 0.3, 0.2), where no class is impossible.
+
+    The excess 0-1 risk of the naive losses (functions of f_y, scores that sum to zero), ties counted as errors, is 0.2
+    share: they are consistent wherever all classes are possible, and only there.
+    """
+    part = doors.real("share", share, 0.0, 1.0)
+    return orbits([FACE, (0.5, 0.3, 0.2)], [part, 1.0 - part], "breaks-naive")
 
 
 def breaks_released(mu: float = 0.1, levels: int = 8) -> PiecewiseConstant:

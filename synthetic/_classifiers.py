@@ -99,7 +99,7 @@ def _reluctant(law: Law, rng: np.random.Generator) -> Classifier:
 def _centred(scorer: Classifier) -> Classifier:
     def score(x: FloatArray) -> FloatArray:
         f = scorer(x)
-        return f - f.mean(axis=1, keepdims=True)
+        return np.asarray(f - f.mean(axis=1, keepdims=True))
 
     return score
 

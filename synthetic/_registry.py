@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._breakers import breaks_crammer_singer, breaks_released, breaks_weston_watkins
+from ._breakers import breaks_crammer_singer, breaks_naive, breaks_released, breaks_weston_watkins
 from ._exponent import massart, tsybakov
 from ._gaussian import GaussianMixture
 from ._law import Law
@@ -179,6 +179,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("gaussian-3-symmetric", "three Gaussian classes with symmetric noise", _gaussian_3_symmetric),
     Entry("breaks-crammer-singer", "orders of (0.4, 0.3, 0.3) and (0.7, 0.2, 0.1)", breaks_crammer_singer),
     Entry("breaks-weston-watkins", "orders of (0.4, 0.35, 0.25) and (0.7, 0.2, 0.1)", breaks_weston_watkins),
+    Entry("breaks-naive", "orders of (0.6, 0.4, 0), a class being impossible, and of (0.5, 0.3, 0.2)", breaks_naive),
     Entry("breaks-released", "two classes, leads on both sides of mu / (1 + mu)", breaks_released),
 )
 

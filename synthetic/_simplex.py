@@ -134,9 +134,9 @@ def _free(corners: FloatArray) -> BoolArray:
 
 def _agree(found: BoolArray, free: BoolArray, cells: IntArray) -> tuple[BoolArray, BoolArray]:
     """Per cell what a corner that is not free says of each rank (k, c), and whether all such corners agree (k,)."""
-    yes = (found & ~free)[cells].any(axis=1)
-    no = (~found & ~free)[cells].any(axis=1)
-    return yes, ~(yes & no).any(axis=1)
+    yes: BoolArray = np.any((found & ~free)[cells], axis=1)
+    no: BoolArray = np.any((~found & ~free)[cells], axis=1)
+    return yes, np.asarray(~np.any(yes & no, axis=1))
 
 
 def _middles(corners: FloatArray, found: BoolArray, free: BoolArray, cells: IntArray) -> FloatArray:
@@ -145,4 +145,4 @@ def _middles(corners: FloatArray, found: BoolArray, free: BoolArray, cells: IntA
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     i, j = pairs.T
     differ = ((found[i] != found[j]) & ~free[i] & ~free[j]).any(axis=1)
-    return np.asarray(0.5 * (corners[i] + corners[j]))[differ]
+    return np.asarray(0.5 * (corners[i] + corners[j])[differ])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ._band import Band as Band
 from ._breakers import breaks_crammer_singer as breaks_crammer_singer
+from ._breakers import breaks_naive as breaks_naive
 from ._breakers import breaks_released as breaks_released
 from ._breakers import breaks_weston_watkins as breaks_weston_watkins
 from ._breakers import orbits as orbits

@@ -104,7 +104,9 @@ def minimiser_picture(losses: Sequence[Loss], points: int = 400) -> Figure:
     """Searched minimisers v*(eta) of binary losses against the Bayes rule sign(2 eta - 1).
 
     Shaded: the wrong side, ties included. Crosses on the axis: posteriors at which the check calls the minimiser
-    wrong or tied. The eta drawn are cell midpoints of (0, 1), never 1/2 for even `points`. Scores on a symlog axis. Raises ValueError without a loss or for fewer than 2 points.
+    wrong or tied. The eta drawn are cell midpoints of (0, 1), never 1/2 for even `points`. Scores on a symlog axis.
+
+    Raises ValueError without a loss or for fewer than 2 points.
     """
     count = doors.whole("points", points, 2)
     if not losses:

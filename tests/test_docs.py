@@ -32,6 +32,19 @@ def extension(name: str) -> types.ModuleType:
     return importlib.import_module(name)
 
 
+def extension_of(path: Path) -> types.ModuleType:
+    """A program of docs/scripts as a module."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 # -- pages that are followed literally ---------------------------------------------------------------------------------
 
 FENCE = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -231,6 +244,38 @@ def test_numbers_of_the_landing_page_come_from_the_files(tmp_path: Path) -> None
     kept["counts"]["PROVED"] += 1
     (tmp_path / "catalogue.json").write_text(json.dumps(kept), encoding="utf-8")
     assert results.substitutions(tmp_path)["proved"] == found["proved"] + 1
+
+
+def test_the_page_of_benchmarks_is_the_one_of_its_file() -> None:
+    script = extension_of(DOCS / "scripts" / "benchmarks_page.py")
+    kept = json.loads((DOCS / "results" / "benchmarks.json").read_text(encoding="utf-8"))
+    pictures = list(script.series(kept))
+    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == script.page(kept, pictures)
+    slow = {**kept, "prover": {**kept["prover"], "target": {**kept["prover"]["target"], "binary_prove": 77.0}}}
+    assert "| 77 s | **no** |" in script.page(slow, pictures)
+    assert "not measured yet" in script.page({}, [])
+    assert script.LINES["Prover"][0].row({"prover": {"target": {"binary_prove": float("nan")}}})[3] == "-"
+
+
+def test_a_site_that_needs_a_network_is_noticed(tmp_path: Path) -> None:
+    script = extension_of(DOCS / "scripts" / "check_site.py")
+    good = '<link rel="stylesheet" href="a.css"><math alttext="$$"></math><a href="https://elsewhere/">x</a>'
+    (tmp_path / "a.css").write_text("body { background: url(data:image/png;base64,AA) }", encoding="utf-8")
+    (tmp_path / "index.html").write_text(good, encoding="utf-8")
+    assert script.faults(tmp_path)[0] == []
+    for bad, words in (
+        ('<script src="//cdn/x.js"></script>', "loads //cdn/x.js"),
+        ('<img src="http://elsewhere/x.png">', "loads http://elsewhere/x.png"),
+        ('<p style="background: url(https://elsewhere/y)">', "loads https://elsewhere/y"),
+        ("<p>$$x$$</p>", "as text"),
+        (r"<p>where \frac holds</p>", "as text"),
+        ('<a href="gone.html">x</a>', "is not there"),
+    ):
+        (tmp_path / "index.html").write_text(bad, encoding="utf-8")
+        assert any(words in fault for fault in script.faults(tmp_path)[0]), bad
+    (tmp_path / "index.html").write_text(good, encoding="utf-8")
+    (tmp_path / "a.css").write_text("@import 'https://fonts/x.css';", encoding="utf-8")
+    assert script.faults(tmp_path)[0] == ["a.css: loads https://fonts/x.css"]
 
 
 def test_training_runs_are_read_from_their_condensed_files(tmp_path: Path) -> None:

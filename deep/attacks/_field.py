@@ -15,8 +15,8 @@ from deep.measure import evaluation_mode
 __all__ = ["CONTENT", "Field", "strict_prediction"]
 
 CONTENT = 16.0
-"""How many units of rounding (eps of the dtype, times the larger logit) a logit difference must pass zero by before an
-attack rests: a second forward pass in a batch of another size differs by some of them, and must not contradict."""
+"""How many units of rounding (eps of the dtype, times the row's largest logit) a logit difference must pass zero by
+before an attack rests: a second forward pass in a batch of another size differs by some, and should not contradict."""
 
 
 class Field:
@@ -83,7 +83,7 @@ class Field:
         own = logits.gather(1, source[:, None])[:, 0]
         best, rival = logits.scatter(1, source[:, None], -torch.inf).max(dim=1)
         gap = torch.where(torch.isnan(logits).any(dim=1), torch.nan, own - best)
-        slack = self.slack * torch.maximum(own.detach().abs(), best.detach().abs())
+        slack = self.slack * logits.detach().abs().amax(dim=1)
         return gap, rival, torch.where(torch.isfinite(slack), slack, 0.0)
 
 

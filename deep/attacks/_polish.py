@@ -8,9 +8,9 @@ from torch import Tensor
 from ._field import Field
 from ._geometry import clip, norms, project, rows_dot
 
-__all__ = ["back_to_boundary", "polish", "retract"]
+__all__ = ["TIGHT", "back_to_boundary", "polish", "retract"]
 
-_TIGHT = 1e-6  # relative width at which a bracket of the boundary is done: a hundredth of what is asked of a ratio
+TIGHT = 1e-6  # relative width at which a bracket of the boundary is done: a hundredth of what is asked of a ratio
 _ROUGH = 1e-4  # the same between two steps; the last bracket is tight
 _LEAST_STEP = 2.0**-7  # a polish whose step was halved this far has stopped improving
 _STILL = 1e-5  # relative improvement below which a whole step counts as none
@@ -25,7 +25,7 @@ def back_to_boundary(
     outer: Tensor,
     gaps: tuple[Tensor, Tensor],
     steps: int,
-    tight: float = _TIGHT,
+    tight: float = TIGHT,
 ) -> Tensor:
     """Narrow [inner, outer] about a change of prediction on the path clip(x + s direction); ``outer`` is adversarial.
 
@@ -86,11 +86,11 @@ def polish(field: Field, x: Tensor, source: Tensor, start: Tensor, steps: int) -
         done = (gain < _STILL) & (t[rows] >= 1.0) & better
         t[rows] = torch.where(gain >= _STILL, (2.0 * t[rows]).clamp(max=1.0), 0.5 * t[rows])
         rows = rows[~done & (t[rows] >= _LEAST_STEP)]
-    best[first] = retract(field, x[first], source[first], best[first], _TIGHT)
+    best[first] = retract(field, x[first], source[first], best[first], TIGHT)
     return best
 
 
-def retract(field: Field, x: Tensor, source: Tensor, point: Tensor, tight: float = _TIGHT) -> Tensor:
+def retract(field: Field, x: Tensor, source: Tensor, point: Tensor, tight: float = TIGHT) -> Tensor:
     """Move adversarial points straight towards x, back to the boundary; they stay adversarial."""
     one = torch.ones(len(x), dtype=x.dtype, device=x.device)
     gaps = field.gaps(x, source)[0], field.gaps(point, source)[0]

@@ -210,8 +210,8 @@ def _descend(
     """Which rows stood, where each ended, and how many first gradients had vanished."""
     standing, result = predicted == y, start.clone()
     result[~standing] = x[~standing]
-    logits, g = _objective(field, start, y, settings.objective)
-    vanished = int((norms(g) < VANISHED).sum())
+    logits, g, factor = _objective(field, start, y, settings.objective)
+    vanished = int((factor * norms(g).double() < VANISHED).sum())
     rows, point = torch.arange(len(x), device=x.device), start
     for step in range(settings.steps + 1):
         hit = (strict_prediction(logits) != y[rows]) & standing[rows]
@@ -219,14 +219,18 @@ def _descend(
         standing[rows[hit]] = False
         if settings.leave:
             kept = standing[rows]
-            rows, point, g = rows[kept], point[kept], g[kept]
+            rows, point, g, factor = rows[kept], point[kept], g[kept], factor[kept]
         if step == settings.steps or len(rows) == 0:
             break
-        move = unit(g, settings.floor) if settings.norm == "l2" else g.sign()
+        move = g.sign()
+        if settings.norm == "l2":  # g / max(||g||, floor), with the factor on both
+            move = (
+                unit(g, 0.0) * (factor * norms(g).double() / max(settings.floor, 5e-324)).clamp(max=1.0).to(g)[:, None]
+            )
         delta = clip(point + settings.step_size * move, field.box) - x[rows]
         point = clip(x[rows] + ball(delta, settings.eps, settings.norm), field.box)
         if step + 1 < settings.steps:
-            logits, g = _objective(field, point, y[rows], settings.objective)
+            logits, g, factor = _objective(field, point, y[rows], settings.objective)
         else:
             logits = field.logits(point)
     up = standing[rows]
@@ -238,13 +242,25 @@ def _descend(
     return standing, result, vanished
 
 
-def _objective(field: Field, points: Tensor, y: Tensor, objective: str) -> tuple[Tensor, Tensor]:
-    """The logits, and the gradient of what the attack climbs; (m, c) and (m, d)."""
+def _objective(field: Field, points: Tensor, y: Tensor, objective: str) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits, and the gradient of what the attack climbs as a tensor and a factor; (m, c), (m, d), (m,).
+
+    The gradient with respect to the logits of a saturated cross-entropy is so small that the backward pass would run in
+    denormal numbers, slowly and coarsely.  It is scaled by a power of two for the pass, and the factor undoes that:
+    what it rounds to zero before, as 1 - softmax(f)_y does in float32, stays zero.
+    """
     with torch.enable_grad():
         leaf = points.detach().requires_grad_()
         logits = field.logits(leaf)
+        own = y[:, None]
         if objective == "cross-entropy":
-            value = nn.functional.cross_entropy(logits, y, reduction="none")
+            outer = logits.detach().softmax(dim=1)
+            outer = outer.scatter_add(1, own, torch.full_like(outer[:, :1], -1.0)).double()
         else:
-            value = logits.scatter(1, y[:, None], -torch.inf).amax(dim=1) - logits.gather(1, y[:, None])[:, 0]
-        return logits.detach(), field.pull(value, leaf)
+            rival = logits.detach().scatter(1, own, -torch.inf).argmax(dim=1, keepdim=True)
+            outer = torch.zeros_like(logits, dtype=torch.float64).scatter(1, rival, 1.0).scatter(1, own, -1.0)
+        outer = torch.nan_to_num(outer)
+        _, exponent = torch.frexp(outer.abs().amax(dim=1))
+        factor = torch.exp2(exponent.double())
+        weighted = (logits * (outer / factor[:, None]).to(logits.dtype)).nan_to_num(0.0, 0.0, 0.0)
+        return logits.detach(), field.pull(weighted, leaf), factor

@@ -5,10 +5,10 @@ With z the step, p the hidden units before ReLU at z = 0 and a_i their rows,
     h(z) = shift + <line, z> + sum_i q_i max(0, p_i + <a_i, z>),        min ||z|| subject to h(z) <= 0.
 
 A unit with q_i > 0 is convex in h and needs no branching: max(0, t) is the larger of 0 and t, and the cuts that are
-violated are added one by one.  A unit with q_i < 0 is concave; while its sign is not decided it is replaced by the chord
-over the values that it may take within the best radius known, which makes h smaller.  What is left at a node is the
-point nearest to 0 of a polyhedron {A z >= b}, found by non-negative least squares (Lawson & Hanson 1974, ch. 23), and
-bounded below by any multipliers u >= 0 through weak duality:
+violated are added one by one.  A unit with q_i < 0 is concave; while its sign is not decided it is replaced by the
+chord over the values that it may take within the best radius known, which makes h smaller.  What is left at a node is
+the point nearest to 0 of a polyhedron {A z >= b}, found by non-negative least squares (Lawson & Hanson 1974, ch. 23),
+and bounded below by any multipliers u >= 0 through weak duality:
 
     ||z|| >= <b, u> / ||A^T u||     for every z with A z >= b.
 """
@@ -99,10 +99,10 @@ class Rival:
 
 
 def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Step:
-    """Return the best step shorter than ``radius``, and a lower bound of the length of every step (at most the best's).
+    """Return the best step shorter than ``radius``, and a lower bound of every step's length (at most the best's).
 
-    Nodes whose bound is within ``tolerance`` of the best length, relatively, are closed; the bound returned is the least
-    of theirs and of those left open, when the budget ended the search first.
+    Nodes whose bound is within ``tolerance`` of the best length, relatively, are closed; the bound returned is the
+    least of theirs and of those left open, when the budget ended the search first.
     """
     best, best_z, closed = radius, None, math.inf
     order = itertools.count()
@@ -129,7 +129,7 @@ def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Ste
 
 
 def _descend(rival: Rival, z: Floats, best: float, *, searched: bool) -> Floats | None:
-    """The step z if it is one, else the best of its piece, of the piece that one lies in, and so on; shorter than best."""
+    """The step z if it is one, then the best of its piece, of the piece that one lies in, and so on; None: no gain."""
     kept: Floats | None = None
     if rival.reaches(z) and float(np.linalg.norm(z)) < best:
         kept, best = z, float(np.linalg.norm(z))
@@ -193,7 +193,7 @@ def _bound(rival: Rival, signs: Signs, radius: float) -> tuple[float, Floats]:
 
 
 def _nearest(a: Floats, b: Floats) -> tuple[float, Floats]:
-    """A lower bound of ||z|| over {A z >= b}, with the z that it comes from; ``inf`` where that is found to be empty."""
+    """A lower bound of ||z|| over {A z >= b}, with the z it comes from; ``inf`` where that is found to be empty."""
     zero = np.zeros(a.shape[1])
     sizes = np.linalg.norm(a, axis=1)
     if ((sizes == 0.0) & (b > 0.0)).any():

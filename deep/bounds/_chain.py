@@ -173,8 +173,8 @@ def convolution(name: str, module: nn.Conv2d, shape: Shape) -> Convolution:
 def read_chain(model: nn.Module, shape: Sequence[int]) -> Chain:
     """Read a model that is given images of this shape (without n) as a chain, as it is in evaluation mode.
 
-    Known are ``LinearClassifier``, ``MLP``, ``ConvNet``, ``nn.Linear`` and (nested) ``nn.Sequential`` of Linear, Conv2d,
-    ReLU, MaxPool2d, Flatten, Unflatten, Dropout and Identity, ending in a Linear with at least two outputs.
+    Known are ``LinearClassifier``, ``MLP``, ``ConvNet``, ``nn.Linear`` and (nested) ``nn.Sequential`` of Linear,
+    Conv2d, ReLU, MaxPool2d, Flatten, Unflatten, Dropout and Identity, ending in a Linear with at least two outputs.
     Raises ``ValueError``, with the layer's name, for anything else: a bound of a network that was misread is none.
     """
     reader = _Reader(tuple(int(size) for size in shape))
@@ -216,7 +216,7 @@ def check_labels(y: Tensor, classes: int) -> None:
 
 
 def _modules(model: nn.Module, reader: _Reader) -> Iterator[tuple[str, nn.Module]]:
-    kind = parametrize.type_before_parametrizations(model)  # type: ignore[no-untyped-call]
+    kind = parametrize.type_before_parametrizations(model)
     if kind in (LinearClassifier, MLP, ConvNet):
         yield "", nn.Flatten()
         names = {LinearClassifier: ("fc",), MLP: ("fc1", "", "fc2")}.get(kind)

@@ -36,7 +36,8 @@ def lipschitz_bounds(chain: Chain, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def row_norms(rows: Tensor) -> Tensor:
     """L2 norms along the last dimension, rounded up."""
-    return torch.linalg.vector_norm(rows, dim=-1) * (1.0 + 4.0 * (rows.shape[-1] + 8) * UNIT)
+    size: Tensor = torch.linalg.vector_norm(rows, dim=-1)
+    return size * (1.0 + 4.0 * (rows.shape[-1] + 8) * UNIT)
 
 
 def _one_pass(chain: Chain, last: Affine, constants: list[float], x: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,8 +36,8 @@ def exact_relu(
 
     For each image and each rival j of the prediction c, closest first, min ||z|| subject to f_j(x + z) >= f_c(x + z):
     hidden units that keep their sign within the best radius known are fixed, what is left is reduced to the span of the
-    others' rows, and solved by branch and bound over the signs of the units with w_cj < w_jj' (``deep.bounds._branching``).
-    A linear model is the case without units.
+    others' rows, and solved by branch and bound over the signs of the units with a smaller weight to c than to j
+    (``deep.bounds._branching``).  A linear model is the case without units.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _distance(problem: tuple[int, list[Rival]], budget: Budget, tolerance: float
 
 
 def _first_step(rival: Rival) -> float:
-    """Length of a step that makes the rival win: by linear steps, then halved back along the ray; inf if none is found."""
+    """Length of a step that makes the rival win: by linear steps, then halved back along the ray; inf for none."""
     z = np.zeros(len(rival.line))
     for _ in range(_NEWTON):
         if (value := rival.value(z)) <= 0.0:

@@ -17,9 +17,7 @@ __all__ = ["linear_distances"]
 _ROWS = 256  # images in float64 at a time: they stay in the processor's cache, which is faster than one product
 
 
-def linear_distances(
-    model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *, box: Box | None = None
-) -> Distances:
+def linear_distances(model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *, box: Box | None = None) -> Distances:
     """Return the exact distances of a linear model f(x) = W x + b to the boundary of its prediction.
 
         min over k != c of (f_c - f_k)(x) / ||w_c - w_k||_*,      c the prediction, ||.||_* the dual norm,

@@ -23,18 +23,19 @@ def lower_bound(
 ) -> Distances:
     """Return rigorous lower bounds of the L2 distance of x to a point of another prediction, box or no box.
 
-    ``norms``: min over j of (f_c - f_j)(x) / (L ||w_c - w_j||), with c the prediction, w_k the rows of the last layer and
-    L the product of the operator norms (``operator_norms``) of the layers before; ReLU and maxima over windows that do
-    not overlap have constant 1.
+    ``norms``: min over j of (f_c - f_j)(x) / (L ||w_c - w_j||), with c the prediction, w_k the rows of the last layer
+    and L the product of the operator norms (``operator_norms``) of the layers before; ReLU and maxima over windows that
+    do not overlap have constant 1.
     ``relaxation``: the largest radius found, by doubling and then ``steps`` bisections, over whose ball the linear
-    relaxation of every ReLU proves f_c > f_j for all j.  Taken only where the network is made of linear layers and ReLU.
+    relaxation of every ReLU proves f_c > f_j for all j.  Taken only where the network is linear layers and ReLU.
 
-    Where both are asked for, the better one for each image; ``details`` counts where which was.  For a linear model both
-    give the exact distance.  x of shape (n, ...), y (n,) labels.
+    Where both are asked for, the better one for each image; ``details`` counts where the second was.  For a linear
+    model both give the exact distance.  x of shape (n, ...), y (n,) labels.
 
-    The bounds hold in real arithmetic for the weights and images as stored: all is computed in float64 on the CPU, every
-    rounding is bounded and taken off.  The classes are those of that network; where rounding could change which class
-    is the largest, the bound is 0.  Assumed: float64 sums and products are those of IEEE 754, in any order of summation.
+    The bounds hold in real arithmetic for the weights and images as stored: all is computed in float64 on the CPU,
+    every rounding is bounded and taken off.  The classes are those of that network; where rounding could change which
+    class is the largest, the bound is 0.  Assumed: float64 sums and products are those of IEEE 754, without underflow,
+    in any order of summation.
     Raises ``ValueError`` for a model that cannot be read as a chain of known layers, images or labels that do not fit,
     and unknown methods.
     Source: Szegedy et al. (2014) for the product; Zhang et al. (2018), arXiv 1811.00866 (CROWN), for the relaxation.

@@ -88,7 +88,7 @@ def convolution_norm(layer: Convolution) -> float:
         for row in rows:
             matrices = np.moveaxis(np.einsum("ocht,h->oct", half, row), 2, 0)
             largest = max(largest, float(certified_norms(matrices).max()))
-    return (largest + error) * (1.0 + 4.0 * _UNIT)
+    return float((largest + error) * (1.0 + 4.0 * _UNIT))
 
 
 def certified_norms(matrices: NDArray[Any]) -> Floats:
@@ -98,10 +98,10 @@ def certified_norms(matrices: NDArray[Any]) -> Floats:
 
         ||A|| <= ||M|| / sqrt(1 - d),   ||M||^2 = ||M^* M|| <= max_i sum_j |(M^* M)_ij|,
 
-    since ||A z|| = ||A V V^-1 z|| and no singular value of V is below sqrt(1 - d).  The row sums are tight because M^* M
-    is all but diagonal.  Each product of matrices is charged its rounding: an entry of a product of n terms is off by
-    at most 2 (n + 4) 2^-53 times the product of the absolute values, in any order of summation, with or without fused
-    multiplication, for real and complex numbers.  Underflow is out of the way by scaling with a power of two.
+    since ||A z|| = ||A V V^-1 z|| and no singular value of V is below sqrt(1 - d).  The row sums are tight because
+    M^* M is all but diagonal.  Each product of matrices is charged its rounding: an entry of a product of n terms is
+    off by at most 2 (n + 4) 2^-53 times the product of the absolute values, in any order of summation, with or without
+    fused multiplication, for real and complex numbers.  Scaling by a power of two keeps underflow out of the way.
     """
     a = np.asarray(matrices)
     if a.shape[-2] < a.shape[-1]:
@@ -137,7 +137,8 @@ def _frobenius(matrices: NDArray[Any]) -> Floats:
 def _phases(side: int, taps: int, dilation: int) -> NDArray[np.complex128]:
     """exp(-2 pi i p t / side) for p = 0..side-1 and the taps t; (side, taps).  The angles are reduced as integers."""
     turns = np.outer(np.arange(side), np.arange(taps) * dilation) % side
-    return np.exp(-2j * math.pi * np.arange(side) / side)[turns]
+    roots: NDArray[np.complex128] = np.exp(-2j * math.pi * np.arange(side) / side)
+    return roots[turns]
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:

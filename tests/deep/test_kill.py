@@ -82,7 +82,8 @@ def test_killed_at_drawn_moments_a_run_ends_with_the_same_bits(
     assert kills >= 3
     assert epochs == sorted(epochs)
     result = train(config, toy, folder)
-    assert result.notes == (f"taken up after epoch {epochs[-1]} of 30",) or epochs[-1] == 30
+    last = epochs[-1]  # its checkpoint may not have been written any more
+    assert " ".join(result.notes) in {f"taken up after epoch {epoch} of 30" for epoch in (last, last - 1)}
     same(folder, tmp_path / "whole")
     assert not list(folder.rglob(".*"))
 

@@ -49,6 +49,16 @@ def consistent(binary: str, floor: list[str], boxes: list[tuple[str, str, str]],
     return certificate("consistent", binary, domain=domain, sides=[side])
 
 
+def of_pair(plus: str, minus: str, bound: int, above: list[list[str]], below: list[list[str]]) -> dict[str, Any]:
+    """The claim of consistency of a pair on |v| <= bound; boxes are [low, high, rule] or [low, high, rule, at]."""
+    sides = []
+    for boxes in (above, below):
+        cover = [{"v": b[:2], "rule": b[2]} | ({"at": b[3]} if len(b) > 3 else {}) for b in boxes]
+        floor = {"boxes": [{"v": ["0", "1"]}, {"v": ["1", str(bound)]}]}
+        sides.append({"floor": floor, "cells": [{"eta": ["1/2", "1"], "gap": None, "boxes": cover}]})
+    return certificate("consistent", pair=(plus, minus), domain=f"bounded:{bound}", sides=sides)
+
+
 def several(claim: str, formula: str, classes: int, **entries: Any) -> dict[str, Any]:
     """A certificate on the cone of sorted scores."""
     loss = {"name": "hostile", "multiclass": formula, "parameters": {}, "domain": entries.pop("domain", "all")}
@@ -79,6 +89,60 @@ def _flat(formula: str) -> dict[str, Any]:
 
 
 CASES: list[tuple[str, bool, dict[str, Any]]] = [
+    (
+        "slide: C_1 turns at 0, where plus = |v| near it (eta = 1 is least at 0)",
+        False,
+        of_pair(
+            "max(abs(v), -4*v - 3)",
+            "min(5*v + 4, v, -3/2*v)",
+            2,
+            [
+                ["-2", "-13/10", "candidate", "2"],
+                *([f"{n}/100", f"{n + 1}/100", "candidate", "4/5"] for n in range(-130, -100)),
+                *([f"{n}/100", f"{n + 1}/100", "candidate", "2/5"] for n in range(-100, -50)),
+                ["-1/2", "0", "slide"],
+            ],
+            [["-2", "0", "candidate", "2"]],
+        ),
+    ),
+    (
+        "slide: C_a rises on the first box (just above the threshold the score -2 is optimal)",
+        False,
+        of_pair(
+            "-v",
+            "11/8*v + 3/8 - 5/8*abs(v + 1)",
+            2,
+            [["-2", "-1", "slide"], ["-1", "0", "slide"]],
+            [["-2", "0", "candidate", "2"]],
+        ),
+    ),
+    (
+        "inconsistent: the score that is optimal is the right one",
+        False,
+        certificate(
+            "inconsistent",
+            "max(0, 1 - t)",
+            side="above",
+            eta="3/4",
+            wrong="1",
+            gap="0",
+            boxes=[{"v": ["0", "1"], "rule": "value"}, {"v": ["1", "inf"], "rule": "value"}],
+        ),
+    ),
+    (
+        "inconsistent: the wrong score that is optimal lies outside the domain",
+        False,
+        certificate(
+            "inconsistent",
+            "max(0, t + 1) * (1 - max(0, t)) * 2",
+            domain="bounded:1",
+            side="above",
+            eta="3/4",
+            wrong="-2",
+            gap="0",
+            boxes=[{"v": ["0", "1"], "rule": "value"}],
+        ),
+    ),
     (
         "control: the hinge is consistent",
         True,

@@ -26,6 +26,7 @@ from theory.expression import (
     to_text,
 )
 from theory.expression.nodes import Add, Div, Mul, Neg, Pi, Pow, Sub
+from theory.expression.parse import MAX_DEPTH
 
 # 60-digit arithmetic on the same tree written twice; the trees lose far fewer than 20 digits.
 DIGITS = 1e-40
@@ -183,3 +184,55 @@ def test_a_call_is_not_a_name() -> None:
     for wrong in ("exp", "t(1)", "pi(1)"):
         with pytest.raises(FormulaError, match="column"):
             parse(wrong)
+
+
+# -- limits, at and beyond them; found wanting by mutation testing -------------------------------------------------
+
+
+_NESTINGS = {
+    "sums to the left": lambda depth: "t" + " + t" * (depth - 1),
+    "powers to the right": lambda depth: "t ** " * (depth - 1) + "2",
+    "signs": lambda depth: "-" * (depth - 1) + "t",
+    "pluses": lambda depth: "+" * (depth - 1) + "t",
+    "calls": lambda depth: "exp(" * (depth - 1) + "t" + ")" * (depth - 1),
+    "where, left of the comparison": lambda depth: "where(" * (depth - 1) + "t" + " < 1, 2, 3)" * (depth - 1),
+    "where, right of it": lambda depth: "where(1 < " * (depth - 1) + "t" + ", 2, 3)" * (depth - 1),
+    "where, first value": lambda depth: "where(t < 1, " * (depth - 1) + "t" + ", 3)" * (depth - 1),
+    "where, second value": lambda depth: "where(t < 1, 2, " * (depth - 1) + "t" + ")" * (depth - 1),
+}
+
+
+@pytest.mark.parametrize("nesting", list(_NESTINGS))
+def test_every_way_to_nest_ends_at_the_same_depth(nesting: str) -> None:
+    made = _NESTINGS[nesting]
+    if nesting != "powers to the right":  # the exponents of such a tower are refused before
+        parse(made(MAX_DEPTH))
+    with pytest.raises(FormulaError, match=r"^formula, column \d+: ") as refusal:
+        parse(made(MAX_DEPTH + 1))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["t +", "max(t, 1", "t t", "1 +* t", "exp(t))", ")t("])
+def test_what_python_cannot_read_is_a_formula_error(text: str) -> None:
+    with pytest.raises(FormulaError, match=r"^formula, column \d+: "):
+        parse(text)
+
+
+@pytest.mark.parametrize("arguments", ["t < 1", "t < 1, 2", "t < 1, 2, 3, 4", ""])
+def test_where_takes_three_arguments(arguments: str) -> None:
+    with pytest.raises(FormulaError, match="three arguments"):
+        parse(f"where({arguments})")
+
+
+def test_exponents_are_read_through_their_arithmetic() -> None:
+    for text in (
+        "t ** (10 * 11)",
+        "t ** (2 ** 7)",
+        "t ** (1 / (1 - 1/100) * 100)",
+        "t ** (0 ** (-1))",
+        "t ** -(200 / 1)",
+    ):
+        with pytest.raises(FormulaError, match="exponent"):
+            parse(text)
+    for text in ("t ** (10 * 10)", "t ** (2 ** 6)", "t ** (0 ** 2 + 1)", "t ** (0 ** 0)", "t ** (101 - 1)"):
+        parse(text)
