@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ _TITLES = {
     "c": "(c) It raises robustness",
     "d": "(d) Accuracy is kept",
 }
-_EPS_SHOWN = 6  # decimals are of no use beyond
+_DIGITS = 4  # significant ones shown
 _FAMILIES = tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in PRESETS))
 
 
@@ -99,7 +100,7 @@ def _sentence(letter: str, answers: Sequence[Answer]) -> str:
             groups.setdefault(answer.verdict, []).append(answer.about.split(" against ")[0])
         words = "; ".join(f"**{verdict}** for {', '.join(names)}" for verdict, names in groups.items())
         parts.append(f"{reading.capitalize()}: {words}.")
-    return " ".join(parts) if parts else "Not run."
+    return " ".join(parts) if parts else "Not run, or not all of it yet."
 
 
 def _rows_through(answers: Sequence[Answer]) -> list[str]:
@@ -270,7 +271,7 @@ def _published(published: Mapping[str, Any]) -> str:
             if "plain" in shares and name in shares
         ]
         lines += [f"The first {images} test images (`docs/results/published.json`). {_sentence('c', answers)}", ""]
-        lines += [*_rows_robust(answers), ""]
+        lines += [*_rows_robust(answers), ""] if answers else []
         for name, row in networks.items():
             lines += [f"- {name}: {words}" for words in _masking(row)]
         means = [(name, row["nearest/unboxed"]["mean"]) for name, row in networks.items() if "nearest/unboxed" in row]
@@ -278,7 +279,9 @@ def _published(published: Mapping[str, Any]) -> str:
         lines.append("")
     if "published_bounds" in published:
         lines += ["From `docs/results/published_bounds.json`.", ""]
-        lines += _tables_of(published["published_bounds"], "")
+        found = published["published_bounds"].get("results", {})
+        ours = {key: value for key, value in found.items() if not key.startswith("small/")}  # networks trained here
+        lines += _bounds_table(ours)
     return "\n".join(lines)
 
 
@@ -310,34 +313,38 @@ def _masking(row: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _tables_of(value: Any, title: str) -> list[str]:
-    """Lists of objects, and objects of objects, as tables; other values as lines of a list."""
-    if isinstance(value, Mapping) and value and all(isinstance(inner, Mapping) for inner in value.values()):
-        flat = all(not isinstance(cell, (Mapping, list)) for inner in value.values() for cell in inner.values())
-        if flat:
-            return _table(title, [{"": key, **inner} for key, inner in value.items()])
-    if isinstance(value, list) and value and all(isinstance(inner, Mapping) for inner in value):
-        return _table(title, value)
-    if isinstance(value, Mapping):
-        lines = [f"- {key}: {_cell(v)}" for key, v in value.items() if not isinstance(v, (Mapping, list))]
-        lines = [*([f"**{title}**", ""] if title and lines else []), *lines, *([""] if lines else [])]
-        for key, inner in value.items():
-            if isinstance(inner, (Mapping, list)):
-                lines += _tables_of(inner, f"{title}, {key}" if title else str(key))
-        return lines
-    return [f"- {title}: {_cell(value)}", ""]
+def _bounds(value: Mapping[str, Any], name: str = "") -> tuple[list[list[str]], list[str]]:
+    """Rows of all summaries of distances below a JSON value, and products of the norms of layers, by their keys."""
+    rows, products = [], []
+    for key, inner in value.items():
+        title = f"{name}, {key}" if name else key
+        if not isinstance(inner, Mapping):
+            continue
+        if {"kind", "mean", "signed_mean"} <= set(inner):
+            box = "none" if inner.get("box") is None else f"[{', '.join(f'{end:g}' for end in inner['box'])}]"
+            numbers = [
+                _cell(inner.get(column)) for column in ("images", "mean", "signed_mean", "minimum", "violations")
+            ]
+            rows.append([title, inner["kind"], str(inner.get("method", "")), str(inner.get("norm", "")), box, *numbers])
+        elif "norms/" in key and all(isinstance(norm, float) for norm in inner.values()):
+            products.append(f"- {title}: product {math.prod(inner.values()):.4g}")
+        else:
+            below = _bounds(inner, title)
+            rows, products = rows + below[0], products + below[1]
+    return rows, products
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    columns = list(dict.fromkeys(key for row in rows for key in row if not isinstance(row[key], (Mapping, list))))
-    lines = [*([f"**{title}**", ""] if title else []), f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    return lines + [f"| {' | '.join(_cell(row.get(key)) for key in columns)} |" for row in rows] + [""]
+def _bounds_table(found: Mapping[str, Any]) -> list[str]:
+    rows, products = _bounds(found)
+    columns = ["what", "kind", "method", "norm", "box", "images", "mean", "signed mean", "minimum", "violations"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), "", *products]
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.{_EPS_SHOWN}g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value).replace("|", "\\|")
 
 
 def _runs(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from deep import MLP, LinearClassifier, load_mnist, load_published
 from deep.attacks import FixedEps, minimum_norm, pgd, published_pgd
+from deep.attacks._checks import prepare
+from deep.attacks.fixed import _objective
 
 FLOAT32 = 1e-5
 """Relative rounding of a norm of some hundred float32 entries."""
@@ -116,6 +118,25 @@ def test_saturation_masks_cross_entropy_and_not_the_margin() -> None:
     assert masked.accuracy > sound.accuracy + 0.2
     lifted = pgd(model, x, y, 0.5, objective="cross-entropy", floor=0.0, dtype=torch.float64, **options)
     assert lifted.accuracy < masked.accuracy
+
+
+@pytest.mark.parametrize("objective", ["margin", "cross-entropy"])
+@pytest.mark.parametrize("scale", [1.0, 40.0])
+def test_the_scaled_backward_pass_is_the_gradient(objective: str, scale: float) -> None:
+    """Against automatic differentiation of the objective as it is written."""
+    model, x, y = drawn(19, scale)
+    model = model.double()
+    field, rows, labels = prepare(model, x, y, None, torch.float64)
+    logits, g, factor = _objective(field, rows, labels, objective)
+    leaf = rows.clone().requires_grad_()
+    out = model(leaf)
+    if objective == "cross-entropy":
+        value = nn.functional.cross_entropy(out, labels, reduction="sum")
+    else:
+        value = (out.scatter(1, labels[:, None], -math.inf).amax(dim=1) - out.gather(1, labels[:, None])[:, 0]).sum()
+    (expected,) = torch.autograd.grad(value, leaf)
+    assert torch.equal(logits, out.detach())
+    assert torch.allclose(factor[:, None] * g, expected, rtol=1e-9, atol=1e-14)  # float64, 1 - softmax cancels
 
 
 def test_the_published_attack_starts_at_random_and_repeats() -> None:

@@ -364,6 +364,12 @@ def test_three_classes_piecewise_linear() -> None:
     lie = copy.deepcopy(found.certificate)
     lie["points"][0]["epsilon"] = "1/8"
     assert not check(lie).valid
+    lie = copy.deepcopy(found.certificate)  # a wrong class that is wrong by 1/4 says nothing about 1
+    lie["points"].append({**lie["points"][0], "epsilon": "1"})
+    lie["psi"]["upper"][-1] = ["1", "1/4"]
+    found_out = check(lie)
+    assert not found_out.valid
+    assert "wrong by 1" in str(found_out.reason)
 
 
 # -- certificates that lie ------------------------------------------------------------------------------------------
