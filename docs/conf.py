@@ -35,7 +35,7 @@ myst_dmath_double_inline = True
 
 # -- API: signatures with types as written; docstrings as they are typed (docs/_ext/api.py) --------------------------
 autodoc_typehints = "signature"
-autodoc_type_aliases = {name: "ArrayLike" for name in ("ArrayLike", "npt.ArrayLike")}
+autodoc_type_aliases = dict.fromkeys(("ArrayLike", "npt.ArrayLike"), "ArrayLike")
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 add_module_names = False

@@ -108,8 +108,14 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
+SLOW = {"howto/sweep.md", "howto/resume.md"}
+"""Each command is a process that loads torch; these pages hold several."""
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_can_be_followed(page: str, tmp_path: Path) -> None:
+    if page in SLOW and not os.environ.get("AVGMARGIN_SLOW"):
+        pytest.skip("slow: set AVGMARGIN_SLOW=1")
     follow(page, tmp_path)
 
 
