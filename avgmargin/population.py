@@ -9,7 +9,7 @@ import json
 import multiprocessing
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,7 +196,7 @@ def record(request: Request, index: int) -> dict[str, Any]:
     decided = {c: synthetic.decisions(loss, c, rng) for c in sorted({p.law.classes for p in populations})}
     for c, each in decided.items():
         each.prepare([p.grid_posterior for p in populations if p.law.classes == c and p.cells])
-    checks = [_row(synthetic.check(loss, p, decided[p.law.classes])) for p in populations]
+    checks = [_row(synthetic.check(loss, p, decided[p.law.classes]), p) for p in populations]
     answers = [_answer(request, loss, entry, values, c, decided[c], checks, float(threshold)) for c in sorted(decided)]
     psi = {c: _psi(request, loss, each, threshold) for c, each in sorted(decided.items())}
     broken = inequalities(loss, known, decided, psi)
@@ -249,7 +249,7 @@ def _has_form(loss: theory.Loss, entry: Any, classes: int) -> bool:
     return loss.multiclass is not None or (classes == 2 and synthetic.is_binary(loss))
 
 
-def _row(found: synthetic.Check) -> dict[str, Any]:
+def _row(found: synthetic.Check, population: synthetic.Population) -> dict[str, Any]:
     return {
         "law": found.law,
         "classes": found.classes,
@@ -259,6 +259,7 @@ def _row(found: synthetic.Check) -> dict[str, Any]:
         "distance": found.distance if np.isfinite(found.distance) else None,
         "disagreement": {"predicted": _estimate(found.mass), "measured": _estimate(found.measured_mass)},
         "excess_risk": {"predicted": _estimate(found.excess), "measured": _estimate(found.measured_excess)},
+        "faces": population.cells and bool((population.grid_posterior == 0.0).any()),
         "worst_posterior": None if found.worst_posterior is None else list(found.worst_posterior),
         "points": found.points,
         "draws": found.draws,
@@ -305,9 +306,11 @@ def _answer(
         wanted = ((min(threshold, 0.5), max(threshold, 0.5)),)
         if region is None or not np.allclose(region.intervals, wanted, rtol=0.0, atol=2.0 * region.tolerance):
             fault = f"the 0-1 decision must fail exactly between {threshold:g} and 1/2"
-    elif status == "consistent" and failing and not (claim is not None and claim.interior):
+    elif status == "consistent" and failing:
         fault = f"said to be consistent, fails on {', '.join(failing)}"
-    elif status == "inconsistent" and not _could_fail(region, failing, witness, claim):
+    elif claim is not None and claim.interior and verdict is None:
+        fault = _off_faces(rows)
+    elif status == "inconsistent" and not (failing or witness or (region is not None and region.intervals)):
         fault = "said to be inconsistent, but nothing here was seen to fail"
     return {
         "classes": classes,
@@ -339,8 +342,16 @@ def contradictions(region: synthetic.SearchedRegion, certified: theory.FailingRe
     return found
 
 
-def _could_fail(region: Any, failing: Sequence[str], witness: bool | None, claim: Any) -> bool:
-    """Seen to fail: on a law, at the witness, or in a region no law has mass on; a claim about faces is not checked."""
-    if failing or witness or (region is not None and region.intervals):
-        return True
-    return claim is not None and bool(claim.interior)
+FACE = 1e-6
+"""A least probability below this counts as 0: the gap of a loss that fails on faces only is then too small to see."""
+
+
+def _off_faces(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """A loss said to fail only where some class is impossible: a fault where it fails elsewhere, or not there."""
+    for row in rows:
+        worst = row["worst_posterior"]
+        if row["fails"] and worst is not None and min(worst) > FACE:
+            return f"said to fail only where some p_k = 0, fails on {row['law']}"
+    if any(row["faces"] for row in rows) and not any(row["fails"] for row in rows if row["faces"]):
+        return "said to fail where some p_k = 0, but nothing was seen to fail there"
+    return None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from .plan import PARTS, TITLES, Job, Request
 from .sentences import READINGS, claims, number, trade_off
 from .verification import compare
 
-FORMAT, VERSION = "avgmargin report", 1
+FORMAT, VERSION = "avgmargin report", 2
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+-]*")
 Report = dict[str, Any]
 
 
@@ -309,7 +311,7 @@ def write(report: Mapping[str, Any], root: Path) -> list[Path]:
     files: dict[str, bytes] = {}
     for figure in report["figures"]:
         files[f"figures/{figure['id']}.svg"] = drawings[figure["id"]].encode("utf-8")
-        files[figure["csv"]] = dump_csv(figure["columns"], figure["rows"])
+        files[f"data/{figure['id']}.csv"] = dump_csv(figure["columns"], figure["rows"])
     files |= _run_tables(report["training"]["runs"])
     files["report.json"] = dump_json(report)
     files["report.html"] = render(report, drawings).encode("utf-8")
@@ -327,7 +329,22 @@ def load(root: Path) -> Report:
         raise UserError(f"run folder {str(root)!r} must hold a readable report.json")
     if report.get("format") != FORMAT or report.get("version") != VERSION:
         raise UserError(f"{str(root / 'report.json')!r} must have format {FORMAT!r}, version {VERSION}")
+    _check_names(root, report)
     return report
+
+
+def _check_names(root: Path, report: Mapping[str, Any]) -> None:
+    """Names in a report become file names and links below `root`: UserError for one that could leave it."""
+    figures_, runs = report.get("figures", ()), report.get("training", {}).get("runs", ())
+    names = [entry.get("id") for entry in figures_] + [run.get("name") for run in runs]
+    links = [entry.get("csv") for entry in figures_] + [run.get("folder") for run in runs]
+    links += [row.get("certificate") for row in report.get("proofs", ())]
+    for name in names:
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise UserError(f"{str(root / 'report.json')!r}: name {name!r} must be letters, digits, dots and dashes")
+    for link in links:
+        if link is not None and not (isinstance(link, str) and all(map(_NAME.fullmatch, link.split("/")))):
+            raise UserError(f"{str(root / 'report.json')!r}: file {link!r} must lie below the run folder")
 
 
 def _run_tables(runs: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from theory.storage import write_atomic
 
 from .backends import records
 from .errors import UserError
-from .files import dump_csv, dump_json, make_folder, read_object
+from .files import dump_csv, dump_json, make_folder
 from .training_jobs import Record, TrainJob, effective
 from .watching import Watcher
 
@@ -96,7 +96,7 @@ def _words(record: Record) -> str:
 
 
 def _write(root: Path, rows: list[Record], total: int) -> dict[str, Any]:
-    """What is known so far, rows of earlier sweeps in the same folder included in neither file."""
+    """What is known so far of this sweep; rows of earlier sweeps in the same folder are in neither file."""
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "diverged", "failed")}
     made = {
         "jobs": total,
@@ -121,11 +121,3 @@ def _write(root: Path, rows: list[Record], total: int) -> dict[str, Any]:
 
 def _finite(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def read_sweep(path: Path) -> dict[str, Any]:
-    """The object in a `sweep.json`; UserError where there is none."""
-    found = read_object(path)
-    if found is None or not isinstance(found.get("runs"), list):
-        raise UserError(f"{str(path)!r} must be a sweep.json, written by avgmargin sweep")
-    return found

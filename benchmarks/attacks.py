@@ -4,8 +4,8 @@
 
 `leaving`: robust accuracy at eps 2 of the plain net (about .15) by PGD on the margin, where broken images leave the
 batch, against the obvious loop with the same steps, and whether both break the same images.
-`nearest`: the minimum-norm attack on each net, mean over correctly classified images, with foolbox's DDN (100 steps) and
-DeepFool (50) on the same images beside it where foolbox is installed.
+`nearest`: the minimum-norm attack on each net, mean over correctly classified images, with foolbox's DDN (100 steps)
+and DeepFool (50) on the same images beside it where foolbox is installed.
 Without the folder (default $AVGMARGIN_SHARED, else `shared` beside the checkout) it says so and measures nothing.
 """
 

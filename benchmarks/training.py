@@ -6,7 +6,8 @@
 one image at a time: `light`, bytes to floats and no more; `usual`, with the steps that torchvision's MNIST class,
 `ToTensor` and `Normalize` take (a PIL image, an array, a tensor, two in-place operations), written out here.
 `steps`: one step of the average-margin loss with orthogonality, and of each alone, against plain cross-entropy, batch
-128: the median of interleaved repeats.  `dca`: the full-set gradient of an epoch in units of such steps.
+128: the median of interleaved repeats.  `mlp_bound`: what the penalty of the MLP must cost.
+`dca`: the full-set gradient of an epoch in units of such steps.
 `evaluation`: what the metrics of an epoch cost, beside the training.
 """
 
@@ -126,6 +127,23 @@ def step_rows(steps: int) -> list[dict[str, Any]]:
     return rows
 
 
+def bound_row(steps: int) -> dict[str, Any]:
+    """What the orthogonality penalty of the MLP's 1024 x 784 layer must cost, however it is programmed.
+
+    Its gradient 4 W (W^T W - I) takes at least half a Gram matrix, m n^2 operations for a weight of m x n, and the
+    product with it, 2 m n^2 (a product with a symmetric matrix has no fewer: its entries are all used, each with its
+    own partner; methods in the manner of Strassen left aside).  No program does more operations a second than the best
+    of large square products, so that a step takes at least 1 + 3 m n^2 / (rate x step of plain cross-entropy) of that.
+    """
+    one = job(noise(128), model="mlp", loss="ce")
+    one._epoch()
+    plain = statistics.median(seconds(one._epoch) for _ in range(steps))
+    square = torch.rand((2048, 2048), generator=torch.Generator().manual_seed(0))
+    rate = 2.0 * 2048**3 / min(seconds(lambda: square @ square) for _ in range(3))
+    least = 3.0 * 1024 * 784**2 / rate
+    return {"model": "mlp", "flops_per_second": rate, "ce": plain, "penalty": least, "ratio": 1.0 + least / plain}
+
+
 def dca_rows() -> list[dict[str, Any]]:
     rows = []
     for model, images in (("linear", 8192), ("mlp", 8192), ("mnist-cnn", 1024)):
@@ -155,6 +173,7 @@ def main() -> None:
         "load_at_the_start": os.getloadavg()[0],
         "epoch": epoch_row(asked.images, asked.repeats),
         "steps": step_rows(asked.steps),
+        "mlp_bound": bound_row(asked.steps),
         "dca": dca_rows(),
     }
     json.dump(found, sys.stdout, indent=2)

@@ -11,6 +11,7 @@ from scipy.special import logit, ndtr
 
 from . import _doors as doors
 from ._band import Band
+from ._columns import in_pieces, normalised, square_norms
 from ._doors import FloatArray, IntArray
 from ._envelope import risk_in_the_plane, risk_on_the_line
 from ._estimate import EPS, Estimate
@@ -106,15 +107,12 @@ class GaussianMixture(Law):
             inverse = solve_triangular(factor, np.eye(self.dimension), lower=True)
             z = (x - self.means[k]) @ inverse.T
             scale = math.log(self.weights[k]) + constant - float(np.log(np.diagonal(factor)).sum())
-            out[:, k] = scale - 0.5 * np.einsum("ij,ij->i", z, z)
+            out[:, k] = scale - 0.5 * square_norms(z)
         return out
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        logs = self._log_relative(doors.points("X", points, self.dimension))
-        logs -= logs.max(axis=1, keepdims=True)
-        np.exp(logs, out=logs)
-        logs /= logs.sum(axis=1, keepdims=True)
-        return logs
+        x = doors.points("X", points, self.dimension)
+        return in_pieces(lambda part: normalised(self._log_relative(part)), x, self.classes)
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         logs = self._log_joint(doors.points("X", points, self.dimension))

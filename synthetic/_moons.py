@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _doors as doors
+from ._columns import normalised
 from ._doors import FloatArray, IntArray
 from ._estimate import Estimate
 from ._grid import Grid
@@ -86,11 +87,7 @@ class TwoMoons(Law):
         return out
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        logs = self._log_classes(points)
-        logs -= logs.max(axis=1, keepdims=True)
-        np.exp(logs, out=logs)
-        logs /= logs.sum(axis=1, keepdims=True)
-        return logs
+        return normalised(self._log_classes(points))
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         return np.asarray(0.5 * np.exp(np.logaddexp.reduce(self._log_classes(points), axis=1)))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from . import _doors as doors
 from ._band import Band
+from ._columns import row_max
 from ._doors import FloatArray, IntArray
 from ._estimate import EPS, Estimate
 from ._grid import Grid
@@ -202,7 +203,7 @@ def instance_noise(law: Law, rate: float = 0.4) -> InstanceNoise:
     level, c = _probability("rate", rate), law.classes
 
     def near_the_tie(x: FloatArray) -> FloatArray:
-        top = law.posterior(x).max(axis=1)
+        top = row_max(law.posterior(x))
         return np.asarray(np.clip(level * (1.0 - (top - 1.0 / c) / (1.0 - 1.0 / c)), 0.0, level))
 
     return InstanceNoise(law, near_the_tie, name=f"{law.name}-near-tie-noise-{level:g}")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import gammaln, hyp0f1, i0e, ive
 
 from . import _doors as doors
+from ._columns import in_pieces, normalised, square_norms
 from ._doors import FloatArray, IntArray
 from ._estimate import Estimate
 from ._grid import Grid
@@ -96,14 +97,10 @@ class Rings(Law):
 
     def _logs(self, points: npt.ArrayLike) -> FloatArray:
         x = doors.points("X", points, self.dimension)
-        return self._log_radial(np.sqrt(np.einsum("ij,ij->i", x, x)))
+        return in_pieces(lambda part: self._log_radial(np.sqrt(square_norms(part))), x, self.classes)
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        logs = self._logs(points)
-        logs -= logs.max(axis=1, keepdims=True)
-        np.exp(logs, out=logs)
-        logs /= logs.sum(axis=1, keepdims=True)
-        return logs
+        return normalised(self._logs(points))
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         return np.asarray(np.exp(np.logaddexp.reduce(self._logs(points), axis=1)))

@@ -10,6 +10,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import gammaln, stdtr
 
 from . import _doors as doors
+from ._columns import in_pieces, normalised, square_norms
 from ._doors import FloatArray, IntArray
 from ._estimate import EPS, Estimate
 from ._grid import Grid
@@ -85,15 +86,12 @@ class StudentMixture(Law):
             inverse = solve_triangular(factor, np.eye(d), lower=True)
             z = (x - self.means[k]) @ inverse.T
             scale = math.log(self.weights[k]) + constant - float(np.log(np.diagonal(factor)).sum())
-            out[:, k] = scale - 0.5 * (nu + d) * np.log1p(np.einsum("ij,ij->i", z, z) / nu)
+            out[:, k] = scale - 0.5 * (nu + d) * np.log1p(square_norms(z) / nu)
         return out
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        logs = self._log_joint(doors.points("X", points, self.dimension))
-        logs -= logs.max(axis=1, keepdims=True)
-        np.exp(logs, out=logs)
-        logs /= logs.sum(axis=1, keepdims=True)
-        return logs
+        x = doors.points("X", points, self.dimension)
+        return in_pieces(lambda part: normalised(self._log_joint(part)), x, self.classes)
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         logs = self._log_joint(doors.points("X", points, self.dimension))

@@ -19,49 +19,63 @@ __all__ = ["CANDIDATES", "deepfool", "fast_minimum_norm", "other_images", "rando
 CANDIDATES = 10
 """Rival classes that DeepFool looks at: those of the largest logits at the clean image."""
 
-_KEPT = 3  # of them after the first step: those whose linearised boundary is nearest
+_KEPT = 3  # of them, those whose linearised boundary is nearest: after the first step, of the first aim
 _OVERSHOOT = 0.02  # of DeepFool, as published: each step goes this share further
 
 
-def deepfool(field: Field, x: Tensor, source: Tensor, steps: int) -> Tensor:
-    """Step to the nearest linearised boundary of a rival class until the prediction changes.
+def deepfool(field: Field, x: Tensor, source: Tensor, steps: int, aims: int) -> list[Tensor]:
+    """Step to the nearest linearised boundary of a rival class until the prediction changes; one point for each aim.
 
     delta = (P(x) - x)(1 + .02) with P the projection of the current point on the half-space (f_s - f_k) linearised
     <= 0 within the box, for the k with the nearest one (Moosavi-Dezfooli, Fawzi & Frossard 2016, algorithm 2; there
-    without the box).  Rows leave as they succeed.
+    without the box).  That is the first aim.  The others are of one class each: those whose linearised boundaries at x
+    are the second, third ... nearest.  The nearest point is often theirs.
     """
-    found = torch.full_like(x, torch.nan)
-    rows = torch.arange(len(x), device=x.device)
-    at, classes = x, None
-    for _ in range(steps):
-        if len(rows) == 0:
-            break
-        with torch.enable_grad():
-            leaf = at.detach().requires_grad_()
-            logits = field.logits(leaf)
-            if classes is None:
-                others = logits.detach().scatter(1, source[:, None], -torch.inf)
-                classes = others.topk(min(CANDIDATES, logits.shape[1] - 1), dim=1).indices
-            differences = logits.gather(1, source[rows][:, None]) - logits.gather(1, classes)
-            gradients = [
-                field.pull(differences[:, k], leaf, keep=k + 1 < differences.shape[1])
-                for k in range(differences.shape[1])
-            ]
-        gaps = torch.nan_to_num(differences.detach(), nan=0.0).clamp(min=0.0)
-        steps_to, lengths = _projections(at, torch.stack(gradients, dim=1), gaps, field)
-        nearest = lengths.argmin(dim=1)
-        new = steps_to[torch.arange(len(rows), device=x.device), nearest]
-        if lengths.shape[1] > _KEPT:
-            classes = classes.gather(1, lengths.topk(_KEPT, dim=1, largest=False).indices)
-        at = clip(at + (1.0 + _OVERSHOOT) * (new - at), field.box)
-        over, _ = field.gaps(at, source[rows])
-        out = ~(over >= 0.0)
-        found[rows[out]] = at[out]
-        rows, at, classes = rows[~out], at[~out], classes[~out]
+    differences, gradients, classes = _differences(field, x, source, None)
+    points, lengths = _projections(field, x, gradients, differences)
+    order = lengths.argsort(dim=1)
+    found = []
+    for aim in range(min(aims, order.shape[1])):
+        first = points[torch.arange(len(x), device=x.device), order[:, aim]]
+        kept = order[:, :_KEPT] if aim == 0 else order[:, aim : aim + 1]
+        found.append(_follow(field, x, source, clip(x + (1.0 + _OVERSHOOT) * (first - x), field.box),
+                             classes.gather(1, kept), steps - 1))  # fmt: skip
     return found
 
 
-def _projections(at: Tensor, gradients: Tensor, gaps: Tensor, field: Field) -> tuple[Tensor, Tensor]:
+def _follow(field: Field, x: Tensor, source: Tensor, at: Tensor, classes: Tensor, steps: int) -> Tensor:
+    """Further steps towards ``classes`` (m, k), from ``at``; rows leave as they succeed."""
+    found = torch.full_like(x, torch.nan)
+    rows = torch.arange(len(x), device=x.device)
+    for step in range(steps + 1):
+        gap, _ = field.gaps(at, source[rows])
+        out = ~(gap >= 0.0)
+        found[rows[out]] = at[out]
+        rows, at, classes = rows[~out], at[~out], classes[~out]
+        if len(rows) == 0 or step == steps:
+            break
+        differences, gradients, _ = _differences(field, at, source[rows], classes)
+        points, lengths = _projections(field, at, gradients, differences)
+        new = points[torch.arange(len(rows), device=x.device), lengths.argmin(dim=1)]
+        at = clip(at + (1.0 + _OVERSHOOT) * (new - at), field.box)
+    return found
+
+
+def _differences(field: Field, at: Tensor, source: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """f_s - f_k, at least 0, (m, k), its gradients (m, k, d), and the classes; None: those of the largest logits."""
+    with torch.enable_grad():
+        leaf = at.detach().requires_grad_()
+        logits = field.logits(leaf)
+        if classes is None:
+            others = logits.detach().scatter(1, source[:, None], -torch.inf)
+            classes = others.topk(min(CANDIDATES, logits.shape[1] - 1), dim=1).indices
+        values = logits.gather(1, source[:, None]) - logits.gather(1, classes)
+        last = values.shape[1] - 1
+        gradients = [field.pull(values[:, k], leaf, keep=k < last) for k in range(last + 1)]
+    return torch.nan_to_num(values.detach(), nan=0.0).clamp(min=0.0), torch.stack(gradients, dim=1), classes
+
+
+def _projections(field: Field, at: Tensor, gradients: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor]:
     """The points of k half-spaces nearest to each row, within the box, (m, k, d), and how far they are, (m, k).
 
     A half-space out of the box's reach counts as farther than every other.

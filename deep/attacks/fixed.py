@@ -15,11 +15,10 @@ from deep.distances import Box, check_eps
 from ._checks import check_count, check_labels, prepare
 from ._field import Field, strict_prediction
 from ._geometry import ball, chunks, clip, norms, unit
+from ._objective import OBJECTIVES, slope
 from .minimum import ROWS
 
 __all__ = ["FLOOR", "OBJECTIVES", "PUBLISHED_FLOOR", "VANISHED", "FixedEps", "pgd", "published_pgd"]
-
-OBJECTIVES = ("margin", "cross-entropy")
 
 FLOOR = 1e-30
 """The least norm that a gradient is divided by: small enough to be no bar in float32."""
@@ -210,7 +209,7 @@ def _descend(
     """Which rows stood, where each ended, and how many first gradients had vanished."""
     standing, result = predicted == y, start.clone()
     result[~standing] = x[~standing]
-    logits, g, factor = _objective(field, start, y, settings.objective)
+    logits, g, factor = slope(field, start, y, settings.objective)
     vanished = int((factor * norms(g).double() < VANISHED).sum())
     rows, point = torch.arange(len(x), device=x.device), start
     for step in range(settings.steps + 1):
@@ -230,7 +229,7 @@ def _descend(
         delta = clip(point + settings.step_size * move, field.box) - x[rows]
         point = clip(x[rows] + ball(delta, settings.eps, settings.norm), field.box)
         if step + 1 < settings.steps:
-            logits, g, factor = _objective(field, point, y[rows], settings.objective)
+            logits, g, factor = slope(field, point, y[rows], settings.objective)
         else:
             logits = field.logits(point)
     up = standing[rows]
@@ -240,27 +239,3 @@ def _descend(
         again = strict_prediction(field.logits(result[broken])) != y[broken]
         standing[broken[~again]] = True
     return standing, result, vanished
-
-
-def _objective(field: Field, points: Tensor, y: Tensor, objective: str) -> tuple[Tensor, Tensor, Tensor]:
-    """The logits, and the gradient of what the attack climbs as a tensor and a factor; (m, c), (m, d), (m,).
-
-    The gradient with respect to the logits of a saturated cross-entropy is so small that the backward pass would run in
-    denormal numbers, slowly and coarsely.  It is scaled by a power of two for the pass, and the factor undoes that:
-    what it rounds to zero before, as 1 - softmax(f)_y does in float32, stays zero.
-    """
-    with torch.enable_grad():
-        leaf = points.detach().requires_grad_()
-        logits = field.logits(leaf)
-        own = y[:, None]
-        if objective == "cross-entropy":
-            outer = logits.detach().softmax(dim=1)
-            outer = outer.scatter_add(1, own, torch.full_like(outer[:, :1], -1.0)).double()
-        else:
-            rival = logits.detach().scatter(1, own, -torch.inf).argmax(dim=1, keepdim=True)
-            outer = torch.zeros_like(logits, dtype=torch.float64).scatter(1, rival, 1.0).scatter(1, own, -1.0)
-        outer = torch.nan_to_num(outer)
-        _, exponent = torch.frexp(outer.abs().amax(dim=1))
-        factor = torch.exp2(exponent.double())
-        weighted = (logits * (outer / factor[:, None]).to(logits.dtype)).nan_to_num(0.0, 0.0, 0.0)
-        return logits.detach(), field.pull(weighted, leaf), factor

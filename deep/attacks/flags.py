@@ -14,6 +14,7 @@ from deep.distances import Box, check_eps
 from ._checks import check_count, check_labels, prepare
 from ._field import CONTENT, Field, strict_prediction
 from ._geometry import chunks, norms
+from ._objective import slope
 from .blackbox import decision_search
 from .fixed import VANISHED, FixedEps, pgd
 from .minimum import ROWS, MinimumNorm, minimum_norm
@@ -155,14 +156,10 @@ def _passes(field: Field, flat: Tensor, labels: Tensor, rows: int) -> dict[str, 
             apart = max(apart, float(differing.max()))
         probable += int(((first >= 0.0).all(dim=1) & ((first.sum(dim=1) - 1.0).abs() < _SUM)).sum())
         broken += int((~finite).sum())
-        with torch.enable_grad():
-            leaf = part.detach().requires_grad_()
-            logits = field.logits(leaf)
-            loss = nn.functional.cross_entropy(logits, own, reduction="none")
-            vanished += int((norms(field.pull(loss, leaf, keep=True)) < VANISHED).sum())
-            predicted = strict_prediction(logits.detach()).clamp(min=0)[:, None]
-            gap = logits.gather(1, predicted)[:, 0] - logits.scatter(1, predicted, -torch.inf).amax(dim=1)
-            zero += int((norms(field.pull(gap, leaf)) == 0.0).sum())
+        _, g, factor = slope(field, part, own, "cross-entropy")
+        vanished += int((factor * norms(g).double() < VANISHED).sum())
+        _, g, _ = field.gradient(part, strict_prediction(first).clamp(min=0))
+        zero += int((norms(g) == 0.0).sum())
     shares = {
         "probabilities": probable,
         "not finite": broken,

@@ -108,10 +108,15 @@ def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Ste
     order = itertools.count()
     start = np.zeros(len(rival.q), dtype=np.int8)
     lower, z = _bound(rival, start, best)
-    heap = [(lower, next(order), z, start)]
+    heap = [(lower, next(order), z, start, best)]
     budget.used += 1
     while heap and heap[0][0] < best * (1.0 - tolerance) and budget.left():
-        lower, _, z, signs = heapq.heappop(heap)
+        lower, _, z, signs, reach = heapq.heappop(heap)
+        if best < reach:  # the node was bounded with chords over a wider radius than is known by now
+            bound, z = _bound(rival, signs, best)
+            if (lower := max(lower, bound)) >= best * (1.0 - tolerance):
+                closed = min(closed, lower)
+                continue
         found = _descend(rival, z, best, searched=budget.used < _ALWAYS or budget.used % _EVERY == 0)
         if found is not None:
             best, best_z = float(np.linalg.norm(found)), found
@@ -124,7 +129,7 @@ def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Ste
             child[unit] = sign
             bound, z = _bound(rival, child, best)
             budget.used += 1
-            heapq.heappush(heap, (max(bound, lower), next(order), z, child))
+            heapq.heappush(heap, (max(bound, lower), next(order), z, child, best))
     return Step(best, best_z, min(best, closed, heap[0][0] if heap else math.inf))
 
 

@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
+_NAMES = re.compile(r"\\(arg|argmax|argmin|sgn|sign|conv|dist|diag|rank|Var)(?![A-Za-z])")
 _TAG = re.compile(r"\\tag\{([^{}]*)\}")
 
 
@@ -29,6 +30,7 @@ def mathml(formula: str, display: bool = False) -> str:
     '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline" alttext="\\mu \\ge 0">...</math>'
     """
     body = _TAG.sub(r"\\qquad \\text{(\1)}", formula.strip())
+    body = _NAMES.sub(r"\\operatorname{\1}", body)
     if len(re.findall(r"(?<!\\)\{", body)) != len(re.findall(r"(?<!\\)\}", body)):
         raise Untranslated(f"formula {formula!r} has braces that do not pair")
     try:

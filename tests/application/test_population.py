@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,22 +119,29 @@ def test_lists_are_read_with_their_parameters() -> None:
 # -- broken twins: what must be called a fault ---------------------------------------------------------------------
 
 
-def faults_of(loss: str, monkeypatch: pytest.MonkeyPatch, **patches: Any) -> list[str]:
+def faults_of(
+    loss: str, monkeypatch: pytest.MonkeyPatch, law: str = "near-ties", thorough: bool = True, **patches: Any
+) -> list[str]:
     for name, value in patches.items():
         monkeypatch.setattr(population.synthetic, name, value)
-    request = population.read([loss], None, "near-ties", "tiny", 0, False)
-    found = population.run(request, 1, lambda words: None)
+    request = population.read([loss], None, law, "tiny", 0, False)
+    found = population.run(replace(request, thorough=thorough), 1, lambda words: None)
     return list(found["faults"])
 
 
-def test_psi_doubled_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def doubled(loss: theory.Loss) -> Any:
-        return lambda of, theta: 3.0 * synthetic.checks.tabulated_psi(loss)(of, theta)
+@pytest.mark.parametrize(("name", "law"), [("hinge", "near-ties"), ("weston-watkins", "near-ties-3")])
+def test_psi_doubled_is_a_fault(name: str, law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times, so that it shows on the few classifiers of this scale; for three classes by the linear constant."""
+    loss = "truncated-hinge" if law == "near-ties-3" else name
+    honest = synthetic.excess_bound
 
-    assert faults_of("hinge", monkeypatch) == []
-    assert any(
-        "break the excess-risk inequality" in fault for fault in faults_of("hinge", monkeypatch, tabulated_psi=doubled)
-    )
+    def tripled(loss: theory.Loss, **options: Any) -> synthetic.ExcessBound:
+        found = honest(loss, **options)
+        return replace(found, values=lambda theta: 3.0 * found.values(theta))
+
+    assert faults_of(loss, monkeypatch, law) == []
+    found = faults_of(loss, monkeypatch, law, excess_bound=tripled)
+    assert any("break the excess-risk inequality" in fault for fault in found)
 
 
 def test_a_consistent_loss_that_fails_and_a_refuted_one_that_does_not_are_faults(
@@ -141,10 +149,50 @@ def test_a_consistent_loss_that_fails_and_a_refuted_one_that_does_not_are_faults
 ) -> None:
     honest = synthetic.decisions
 
-    def swapped(loss: theory.Loss, classes: int, rng: Any) -> Any:
+    def swapped(loss: theory.Loss, classes: int, rng: Any) -> Any:  # the answers of the other loss
         other = {"hinge": "perceptron", "perceptron": "hinge"}[loss.name]
         wrong = honest(theory.catalogue.get(other), classes, rng)
         return synthetic.Decisions(loss, classes, wrong.region, wrong.vertices)
 
-    assert any("said to be consistent" in fault for fault in faults_of("hinge", monkeypatch, decisions=swapped))
-    assert any("nothing here was seen to fail" in fault for fault in faults_of("perceptron", monkeypatch))
+    hinge = faults_of("hinge", monkeypatch, thorough=False, decisions=swapped)
+    assert any("said to be consistent" in fault for fault in hinge)
+    perceptron = faults_of("perceptron", monkeypatch, thorough=False)
+    assert any("nothing here was seen to fail" in fault for fault in perceptron)
+    for name in ("hinge", "perceptron"):  # named losses are compared with theory's certified posteriors, too
+        assert any("contradict the certified ones" in fault for fault in faults_of(name, monkeypatch))
+
+
+def test_losses_that_fail_on_faces_only_must_fail_there_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = synthetic.decisions
+    laws = "breaks-naive,near-ties-3"
+    assert faults_of("naive-exponential", monkeypatch, laws) == []
+
+    def as_if(other: str) -> Callable[..., Any]:
+        return lambda loss, classes, rng: replace(honest(theory.catalogue.get(other), classes, rng), loss=loss)
+
+    for other, words in (("constrained-hinge", "nothing was seen to fail there"), ("one-vs-all-hinge", "fails on")):
+        found = faults_of("naive-exponential", monkeypatch, laws, decisions=as_if(other))
+        assert any(words in fault for fault in found), found
+
+
+def test_what_psi_was_used_is_told(told: Told) -> None:
+    code, out, _ = told("hinge", "weston-watkins", "--laws", "near-ties,near-ties-3", "--json", *SMALL)
+    found = json.loads(out)
+    assert code == 0
+    kinds = {(each["loss"], psi["classes"]): psi["kind"] for each in found["losses"] for psi in each["psi"]}
+    assert kinds[("hinge", 2)] == kinds[("weston-watkins", 2)] == "certified"
+    assert kinds[("weston-watkins", 3)] == "none"  # refuted for three classes: no linear bound
+    tried = {(row["classes"], row["psi"]) for each in found["losses"] for row in each["inequality"]}
+    assert tried == {(2, "certified")}
+    whole = population.read([], None, "near-ties", "tiny", 0, False)
+    assert not whole.thorough
+    named = population.read(["cross-entropy"], None, "near-ties-3", "tiny", 0, False)
+    few = population.record(replace(named, thorough=False), 0)
+    assert [psi["kind"] for psi in few["psi"]] == ["none"]
+    assert "name the loss" in few["psi"][0]["method"]
+
+
+def test_a_record_does_not_depend_on_its_place() -> None:
+    both = population.read(["perceptron", "hinge"], None, "near-ties,xor", "tiny", 3, False)
+    one = population.read(["hinge"], None, "near-ties,xor", "tiny", 3, False)
+    assert population.record(both, 1) == population.record(one, 0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deep import MLP, LinearClassifier, load_mnist, load_published
 from deep.attacks import FixedEps, minimum_norm, pgd, published_pgd
 from deep.attacks._checks import prepare
-from deep.attacks.fixed import _objective
+from deep.attacks._objective import slope
 
 FLOAT32 = 1e-5
 """Relative rounding of a norm of some hundred float32 entries."""
@@ -79,7 +79,8 @@ def test_leaving_the_batch_changes_nothing(norm: str, objective: str, random_sta
     found = [
         pgd(
             model, x, y, 0.2 if norm == "l2" else 0.07, norm=norm, objective=objective, steps=30, step_size=0.02,
-            dtype=torch.float64, random_start=random_start, generator=torch.Generator().manual_seed(5), leave=leave, rows=rows,
+            dtype=torch.float64, random_start=random_start, generator=torch.Generator().manual_seed(5),
+            leave=leave, rows=rows,
         )
         for leave, rows in ((True, 256), (False, 256), (True, 4))
     ]  # fmt: skip
@@ -127,7 +128,7 @@ def test_the_scaled_backward_pass_is_the_gradient(objective: str, scale: float) 
     model, x, y = drawn(19, scale)
     model = model.double()
     field, rows, labels = prepare(model, x, y, None, torch.float64)
-    logits, g, factor = _objective(field, rows, labels, objective)
+    logits, g, factor = slope(field, rows, labels, objective)
     leaf = rows.clone().requires_grad_()
     out = model(leaf)
     if objective == "cross-entropy":

@@ -84,7 +84,7 @@ def test_the_published_linear_checkpoint(shared: Path) -> None:
         assert float(ratio.max()) <= RATIO
 
 
-MEANS = {"": 1.42, "_constraint": 1.61, "_reg": 1.71}
+MEANS = {"": 1.412, "_constraint": 1.608, "_reg": 1.697}
 """One per cent above what was measured on the first 100 images: a start that goes astray moves a mean by that."""
 
 
@@ -92,7 +92,7 @@ MEANS = {"": 1.42, "_constraint": 1.61, "_reg": 1.71}
 def test_the_published_networks(shared: Path, name: str) -> None:
     data = load_mnist(shared / "data" / "mnist")
     model, _ = load_published(shared / "reference" / f"MNISTCNN{name}_00200.tar")
-    x, y = torch.tensor(data.test_x[:8]), torch.tensor(data.test_y[:8])
+    x, y = torch.tensor(data.test_x[:5]), torch.tensor(data.test_y[:5])
     polished = minimum_norm(model, x, y, starts=1)
     raw = minimum_norm(model, x, y, starts=1, polish_steps=0)
     assert bool(polished.distances.found.all())
@@ -160,7 +160,7 @@ def test_every_success_is_one(seed: int, boxed: bool) -> None:
     model = MLP(5, 3, 7, generator=generator)
     x = torch.rand(9, 5, generator=generator)
     y = torch.randint(0, 3, (9,), generator=generator)
-    found = minimum_norm(model, x, y, box=(0.0, 1.0) if boxed else None, steps=20, rows=4)
+    found = minimum_norm(model, x, y, box=(0.0, 1.0) if boxed else None, steps=15, rows=5)
     kept = found.distances.found
     with torch.no_grad():
         assert bool((model(found.adversarial[kept]).argmax(dim=1) != model(x[kept]).argmax(dim=1)).all())

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from avgmargin.__main__ import main
-from deep import PRESETS, build_model, preset
+from avgmargin.arguments import parse
+from avgmargin.presets import settings
+from deep import PRESETS, ROWS, build_model, comparison, preset
 
 # lr, epochs, tau (of reg), beta: one row of the table a line, in the order plain, constraint, reg
 TABLE = {
@@ -87,10 +89,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_list(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--list"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in PRESETS)
+    assert all(name in shown for name in (*PRESETS, *ROWS))
     assert main(["train", "--list", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["presets"]
-    assert [row["name"] for row in found] == list(PRESETS)
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["presets"]] == list(PRESETS)
+    assert found["rows"] == {name: dict(changes) for name, changes in ROWS.items()}
     assert not os.listdir(here)
 
 
@@ -104,6 +107,31 @@ def test_flags_go_before_the_preset(here: Path, capsys: pytest.CaptureFixture[st
     expected = preset("fashion-lr-reg").to_dict() | {"epochs": 2, "loss": "average-margin-released", "tau": 0.5}
     assert config == expected | {"optimiser": "dca", "beta_as": "released"}
     assert "files are not those known as fashion-mnist" in printed.err
+
+
+def test_a_row_of_the_comparison_goes_between_preset_and_flags(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "mnist-lr-reg", "--row", "trades", "--trades-beta", "2", "--attack-steps", "1", "--epochs", "1"]
+    assert main([*words, "--per-class", "3", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)["config"]
+    expected = comparison("mnist-lr-reg", "trades").to_dict() | {"trades_beta": 2.0, "attack_steps": 1, "epochs": 1}
+    assert config == expected | {"dataset": "mnist5k"}
+    (folder,) = (here / "runs" / "train").iterdir()
+    assert main([*words, "--per-class", "3", "--epochs", "3", "--out", str(folder), "--json"]) == 0  # it may grow
+    found = json.loads(capsys.readouterr().out)
+    assert [row["epoch"] for row in found["epochs"]] == [0, 1, 2, 3]
+    assert found["notes"][0] == "extended from 1 to 3 epochs"
+
+
+def test_young_fields_at_their_defaults_do_not_change_the_name_of_a_folder(here: Path) -> None:
+    """It has a sum of the configuration in it, by which a run of an earlier version is found again."""
+    asked = parse(["train", "mnist-lr-plain"])
+    config, _ = settings(asked, lambda words: None)
+    assert "method" not in config
+    assert "attack_eps" not in config
+    asked = parse(["train", "mnist-lr-plain", "--method", "mma", "--dtype", "float64"])
+    config, _ = settings(asked, lambda words: None)
+    assert (config["method"], config["dtype"]) == ("mma", "float64")
+    assert "mma_limit" not in config
 
 
 def test_data_below_a_folder_of_the_environment(
@@ -140,6 +168,12 @@ def test_a_preset_of_mnist_without_files_says_that_it_takes_fewer(
         (["--penalty", "new"], "penalty='new' must be one of 'paper', 'released'"),
         (["--penalty", "paper", "--loss", "ce"], "--penalty paper means --loss average-margin, not ce"),
         (["--kernels", "flat"], "kernels='flat' must be one of"),
+        (["--row", "mma"], "--row mma must go with a preset, as in mnist-mlp-reg --row mma"),
+        (["mnist-lr-reg", "--row", "trade"], "did you mean 'trades'"),
+        (["--method", "adversarial", "--attack-eps", "-0.5"], "attack_eps=-0.5 must be above 0"),
+        (["--processes", "0"], "processes=0 must be an integer in 1..1024"),
+        (["--accelerator", "tpu"], "accelerator='tpu' must be one of 'cpu', 'cuda'"),
+        (["--dtype", "float16"], "dtype='float16' must be one of"),
         (["--model", "cifar-cnn"], "in_features=784 must be 3072"),
     ],
 )
@@ -164,9 +198,9 @@ def test_data_verify(here: Path, shared: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fetch"], "action 'fetch' must be one of list, verify, path"),
+        (["get"], "action 'get' must be one of list, "),
         (["verify"], "data verify needs a FOLDER"),
-        (["list", "x"], "data list takes no FOLDER, given 'x'"),
+        (["list", "x"], "data list takes no FOLDER"),
         (["verify", "absent"], "absent: must be a folder"),
         (["verify", ".", "--dataset", "svhn"], "dataset='svhn' must be one of"),
     ],
