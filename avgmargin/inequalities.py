@@ -87,8 +87,7 @@ def _least(loss: theory.Loss, posteriors: Sequence[Any], decided: synthetic.Deci
         return []
     rows = np.concatenate(posteriors)
     if decided.classes == 2 and synthetic.is_binary(loss):
-        distinct, back = np.unique(rows[:, 1], return_inverse=True)
-        values = theory.binary_minimiser(loss, distinct).value[back.reshape(-1)]
+        values = synthetic.least_binary_risk(loss, rows[:, 1])
     else:
         values = decided.least(rows)
     return np.split(values, np.cumsum([part.shape[0] for part in posteriors])[:-1])

@@ -56,6 +56,7 @@ class RunFolder:
         self._checkpoints = self.path / "checkpoints"
         self._milestones = self.path / "milestones"
         self._metrics = self.path / "metrics.jsonl"
+        self._kept: dict[str, str] = {}  # the files of milestones/ and their SHA-256, as every checkpoint lists them
 
     # -- the whole folder ---------------------------------------------------------------------------------------------
 
@@ -193,8 +194,10 @@ class RunFolder:
             file = self._milestones / f"epoch-{epoch:05d}.safetensors"
             with _writing(file):
                 self._milestones.mkdir(exist_ok=True)
-                write_atomic(file.with_suffix(".sha256"), f"{sha256_of_bytes(weights)}  {file.name}\n".encode())
-                write_atomic(file, weights)
+                line = f"{sha256_of_bytes(weights)}  {file.name}\n".encode()
+                for path, data in ((file.with_suffix(".sha256"), line), (file, weights)):
+                    write_atomic(path, data)
+                    self._kept[path.name] = sha256_of_bytes(data)
 
     def milestones(self) -> dict[int, Path]:
         """The kept weights by epoch, in order."""
@@ -229,7 +232,13 @@ class RunFolder:
     def save_checkpoint(self, epoch: int, weights: bytes, state: bytes) -> None:
         """Store a checkpoint and drop all but the newest two."""
         files = {f"epoch-{epoch:05d}.safetensors": weights, f"epoch-{epoch:05d}.state.safetensors": state}
-        marker = {"epoch": epoch, "sha256": {name: sha256_of_bytes(data) for name, data in files.items()}}
+        records = self._metrics.read_bytes() if self._metrics.is_file() else b""
+        marker = {
+            "epoch": epoch,
+            "sha256": {name: sha256_of_bytes(data) for name, data in files.items()},
+            "metrics": {"bytes": len(records), "sha256": sha256_of_bytes(records)},
+            "milestones": dict(self._kept),
+        }
         with _writing(self._checkpoints / f"epoch-{epoch:05d}.safetensors"):
             for name, data in files.items():
                 write_atomic(self._checkpoints / name, data)
@@ -241,21 +250,41 @@ class RunFolder:
         self._drop([later for later in self._epochs() if later > epoch])
 
     def load_checkpoint(self, latest: int | None = None) -> tuple[int, bytes, bytes] | None:
-        """Return epoch, weights and state of the newest sound checkpoint, up to epoch ``latest``; None without one."""
+        """Return epoch, weights and state of the newest sound checkpoint, up to epoch ``latest``; None without one.
+
+        Raises ``RunFolderError`` where the records or milestones up to it are not those that were there when it was
+        made: they cannot be made again from the checkpoint.
+        """
         for epoch in reversed(self._epochs()):
             if latest is not None and epoch > latest:
                 continue
             stem = self._checkpoints / f"epoch-{epoch:05d}"
             try:
-                sums = json.loads(Path(f"{stem}.json").read_bytes())["sha256"]
+                marker = json.loads(Path(f"{stem}.json").read_bytes())
+                if not isinstance(marker, dict) or not marker.keys() <= {"epoch", "sha256", "metrics", "milestones"}:
+                    continue
+                sums = marker["sha256"]
                 data = [Path(f"{stem}{suffix}").read_bytes() for suffix in (".safetensors", ".state.safetensors")]
                 if [sums[f"{stem.name}.safetensors"], sums[f"{stem.name}.state.safetensors"]] == list(
                     map(sha256_of_bytes, data)
                 ):
+                    self._check_history(marker)
                     return epoch, data[0], data[1]
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return None
+
+    def _check_history(self, marker: Mapping[str, Any]) -> None:
+        """Compare records and milestones with what a checkpoint lists; folders older than these lists have none."""
+        if (expected := marker.get("metrics")) is not None:
+            stored = self._metrics.read_bytes()[: int(expected["bytes"])]
+            if sha256_of_bytes(stored) != expected["sha256"]:
+                raise RunFolderError(f"{self._metrics}: the records of stored epochs were altered; give another folder")
+        self._kept = dict(marker.get("milestones", {}))
+        for name, digest in self._kept.items():
+            file = self._milestones / Path(name).name
+            if not file.is_file() or sha256_of_file(file) != digest:
+                raise RunFolderError(f"{file}: must be there as it was written; give another folder")
 
     def _drop(self, epochs: list[int]) -> None:
         for epoch in epochs:

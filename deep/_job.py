@@ -195,8 +195,7 @@ class Job:
         weights, state = self._state()
         self.run.save_milestone(epoch, weights)
         self.run.append_metrics(record)
-        if epoch > 0:
-            self.run.save_checkpoint(epoch, weights, state)
+        self.run.save_checkpoint(epoch, weights, state)
 
     def _state(self) -> tuple[bytes, bytes]:
         """The weights, and all else that decides the next epoch: momentum, generators of order, dropout and noise."""
@@ -257,10 +256,10 @@ class Job:
         if not records and not word:
             return [], b"", b""
         found = self.run.load_checkpoint(latest=min(len(records) - 1, self.config.epochs))
-        kept = records[: found[0] + 1] if found is not None else records[:1]
+        kept = records[: found[0] + 1] if found is not None else []  # records alone are not trusted
         self.run.drop_checkpoints_after(len(kept) - 1)
-        if kept:
-            self.notes.append(f"taken up after epoch {len(kept) - 1} of {self.config.epochs}")
+        taken_up = f"taken up after epoch {len(kept) - 1} of {self.config.epochs}"
+        self.notes.append(taken_up if kept else "no sound checkpoint: begun again")
         if word or len(kept) < len(records):
             self.run.rewrite_metrics(list(kept))
         return list(kept), *(found[1:] if found is not None else (b"", b""))

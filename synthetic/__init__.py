@@ -34,6 +34,7 @@ from .checks import excess_bound as excess_bound
 from .checks import excess_risk_inequality as excess_risk_inequality
 from .checks import excess_risk_inequality_classes as excess_risk_inequality_classes
 from .checks import is_binary as is_binary
+from .checks import least_binary_risk as least_binary_risk
 from .checks import pointwise_minimisers as pointwise_minimisers
 from .checks import populate as populate
 from .checks import posterior_agreement as posterior_agreement

@@ -32,6 +32,11 @@ a grid of spacing h = 1/400 lies above the true one by h^2 / 8 = 7.8e-7 times th
 touches it. A certified psi is below the true one: only the searched least risk is then in doubt."""
 
 
+FAR = (1e6, 1e9, 1e12)
+"""Scores beyond the reach of the search (1e4) at which least risks are tried too: 1/2 - atan(v) / pi is still 3e-5 above
+its limit at 1e4, and drawn classifiers may have larger scores."""
+
+
 @dataclass(frozen=True, slots=True)
 class InequalityRow:
     """One classifier: `excess` = R(f) - R*, `bound` = psi(excess), `surrogate` = R_phi(f) - R_phi*,
@@ -111,8 +116,7 @@ def excess_risk_inequality(
     threshold = psi.threshold if isinstance(psi, ExcessBound) else 0.5
     theta = np.abs(2.0 * (eta - threshold))
     if least is None:
-        distinct, back = np.unique(eta, return_inverse=True)
-        least = binary_minimiser(loss, distinct).value[back.reshape(-1)]
+        least = least_binary_risk(loss, eta)
     v = _scores(classifiers, grid, ())
     if loss.domain.bound is not None:
         v = np.clip(v, -float(loss.domain.bound), float(loss.domain.bound))
@@ -120,6 +124,17 @@ def excess_risk_inequality(
     errs = np.where(eta > threshold, v <= 0.0, v >= 0.0)
     star = grid.expect(np.minimum(2.0 * (1.0 - threshold) * eta, 2.0 * threshold * (1.0 - eta)))
     return _compare(loss, law, grid, np.where(errs, theta, 0.0), regret, least, star, psi)
+
+
+def least_binary_risk(loss: Loss, eta: FloatArray) -> FloatArray:
+    """inf_v C_eta(v) at posteriors eta (m,), searched in floats, so from above: equal ones once, far scores (`FAR`) too."""
+    distinct, back = np.unique(eta, return_inverse=True)
+    value = binary_minimiser(loss, distinct).value
+    if loss.domain.bound is None:
+        with np.errstate(all="ignore"):
+            for far in (*FAR, *(-far for far in FAR)):
+                value = np.fmin(value, conditional_risk(loss, distinct, far))
+    return np.asarray(value[back.reshape(-1)])
 
 
 def excess_risk_inequality_classes(

@@ -30,10 +30,13 @@ class Integral:
     nodes: int
 
 
-def integrate(values: Callable[[FloatArray], FloatArray], edges: FloatArray, rows: int = 1 << 17) -> Integral:
+def integrate(
+    values: Callable[[FloatArray], FloatArray], edges: FloatArray, rows: int = 1 << 17, target: float = PANEL_TARGET
+) -> Integral:
     """integral of `values` (m,) -> (m,) from edges[0] to edges[-1], at most `rows` nodes per call.
 
-    Every panel between neighbouring edges is halved until its Gauss-Legendre rule agrees with that of its halves.
+    Every panel between neighbouring edges is halved until its Gauss-Legendre rule agrees with that of its halves within
+    `target`.
 
     >>> round(integrate(lambda t: abs(t - 0.3), np.array([0.0, 1.0])).value, 12)
     0.29
@@ -58,7 +61,7 @@ def integrate(values: Callable[[FloatArray], FloatArray], edges: FloatArray, row
         nodes += halves.shape[0] * NODES
         both = halves[::2] + halves[1::2]
         difference = np.abs(both - whole)
-        settled = difference <= PANEL_TARGET if depth < DEPTH - 1 else np.ones_like(difference, dtype=bool)
+        settled = difference <= target if depth < DEPTH - 1 else np.ones_like(difference, dtype=bool)
         done.extend(both[settled].tolist())
         left_over.extend(difference[settled].tolist())
         again = np.repeat(~settled, 2)

@@ -26,6 +26,7 @@ from ._inequality import Inequality as Inequality
 from ._inequality import InequalityRow as InequalityRow
 from ._inequality import excess_risk_inequality as excess_risk_inequality
 from ._inequality import excess_risk_inequality_classes as excess_risk_inequality_classes
+from ._inequality import least_binary_risk as least_binary_risk
 from ._population import Check as Check
 from ._population import Population as Population
 from ._population import check as check

@@ -120,6 +120,9 @@ def search(rival: Rival, radius: float, budget: Budget, tolerance: float) -> Ste
         found = _descend(rival, z, best, searched=budget.used < _ALWAYS or budget.used % _EVERY == 0)
         if found is not None:
             best, best_z = float(np.linalg.norm(found)), found
+            if not rival.reaches(z):  # with the shorter radius this node has another bound
+                heapq.heappush(heap, (lower, next(order), z, signs, reach))
+                continue
         unit = None if rival.reaches(z) else _next_unit(rival, signs, z, best)
         if unit is None:  # nothing is relaxed here any more
             closed = min(closed, lower)

@@ -21,11 +21,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from deep import Dataset, RunFolderError, TrainConfig, load_run, train
+from deep._folder import RunFolder
 
 CONFIG = TrainConfig(dataset="toy", model="mlp", hidden=3, epochs=5, batch_size=8, beta=0.01, seed=7)
 CALLS = ("os.open", "os.write", "os.fsync", "pathlib.Path.replace", "pathlib.Path.unlink", "pathlib.Path.mkdir",
          "tempfile.mkstemp")  # fmt: skip
 MOST_CALLS = 120  # an undisturbed run makes about as many
+
+
+PLACES = st.integers(0, 2**20)  # taken modulo what there is: sizes differ from run to run, with the times in records
 
 
 class Killed(BaseException):
@@ -73,8 +77,6 @@ def content(folder: Path) -> tuple[bytes, dict[str, bytes], list[dict[str, float
     return weights, milestones, records
 
 
-
-
 class Store(RuleBasedStateMachine):
     """One run folder and everything that may befall it."""
 
@@ -112,25 +114,24 @@ class Store(RuleBasedStateMachine):
         assert content(self.folder) == Store.expected
 
     @precondition(lambda self: self._files())
-    @rule(data=st.data())
-    def cut(self, data: st.DataObject) -> None:
-        file = data.draw(st.sampled_from(self._files()))
-        size = file.stat().st_size
-        os.truncate(file, data.draw(st.integers(0, max(0, size - 1))))
+    @rule(which=PLACES, where=PLACES)
+    def cut(self, which: int, where: int) -> None:
+        file = self._one(which)
+        os.truncate(file, where % max(1, file.stat().st_size))
 
     @precondition(lambda self: self._files())
-    @rule(data=st.data())
-    def flip(self, data: st.DataObject) -> None:
-        file = data.draw(st.sampled_from(self._files()))
+    @rule(which=PLACES, where=PLACES, bit=st.integers(0, 7))
+    def flip(self, which: int, where: int, bit: int) -> None:
+        file = self._one(which)
         raw = bytearray(file.read_bytes())
         if raw:
-            raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+            raw[where % len(raw)] ^= 1 << bit
             file.write_bytes(raw)
 
     @precondition(lambda self: self._files())
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self._files())).unlink()
+    @rule(which=PLACES)
+    def delete(self, which: int) -> None:
+        self._one(which).unlink()
 
     @precondition(lambda self: self._files("checkpoints/*"))
     @rule()
@@ -153,9 +154,51 @@ class Store(RuleBasedStateMachine):
             return []
         return sorted(path for path in self.folder.glob(pattern) if path.is_file() and not path.name.startswith("."))
 
+    def _one(self, which: int) -> Path:
+        files = self._files()
+        return files[which % len(files)]
+
     def _one_line(self, end: BaseException) -> None:
         assert isinstance(end, Killed) or ("\n" not in str(end) and str(self.folder) in str(end)), end
 
 
 TestStore = Store.TestCase
 TestStore.settings = settings(max_examples=40, stateful_step_count=12)
+
+
+def _stopped(folder: Path) -> None:
+    """A run that was killed in its fourth epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deep._folder.RunFolder.save_checkpoint", _dying_save(4))
+        with pytest.raises(Killed):
+            train(CONFIG, TOY, folder)
+
+
+def _dying_save(epoch: int) -> Callable[..., None]:
+    original = RunFolder.save_checkpoint
+
+    def save(self: RunFolder, at: int, weights: bytes, state: bytes) -> None:
+        if at >= epoch:
+            raise Killed
+        original(self, at, weights, state)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    "name", ["metrics.jsonl", "milestones/epoch-00001.safetensors", "milestones/epoch-00002.sha256"]
+)
+def test_what_cannot_be_made_again_is_guarded(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _stopped(tmp_path / "run")
+    file = tmp_path / "run" / name
+    raw = bytearray(file.read_bytes())
+    place = raw.index(b"0.") + 2 if name == "metrics.jsonl" else len(raw) - 2
+    raw[place] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(RunFolderError, match=file.name):
+        train(CONFIG, TOY, tmp_path / "run")
+    # The broken twin: without the guard the run ends as if nothing had happened, with something else in it.
+    monkeypatch.setattr(RunFolder, "_check_history", lambda self, marker: None)
+    train(CONFIG, TOY, tmp_path / "run")
+    train(CONFIG, TOY, tmp_path / "undisturbed")
+    assert content(tmp_path / "run") != content(tmp_path / "undisturbed")

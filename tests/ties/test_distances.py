@@ -29,7 +29,7 @@ from deep import (
 )
 from deep.measure import distances as tracked
 from synthetic import laws
-from theory import catalogue
+from theory import Loss, catalogue
 from theory.margins import linear_margins
 from theory.risk import multiclass_minimiser, multiclass_risk
 
@@ -49,7 +49,7 @@ def draw(seed: int, d: int, hidden: int, classes: int, n: int = 4) -> tuple[nn.M
     return model, torch.rand(n, d, generator=g, dtype=torch.float64), torch.randint(classes, (n,), generator=g)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seeds, st.integers(2, 12), st.integers(1, 10), st.integers(2, 4))
 def test_lower_is_below_exact_is_below_upper(seed: int, d: int, hidden: int, classes: int) -> None:
     model, x, y = draw(seed, d, hidden, classes)
@@ -69,12 +69,12 @@ def test_lower_is_below_exact_is_below_upper(seed: int, d: int, hidden: int, cla
 
 def test_attacks_are_near_the_optimum_on_average() -> None:
     ratios = []
-    for seed in range(6):
+    for seed in range(4):
         model, x, y = draw(seed, 10, 8, 3)
         exact, upper = exact_relu(model, x, y), minimum_norm(model, x, y, box=None).distances
         kept = exact.found & upper.found
         ratios += (upper.values / exact.values)[kept].tolist()
-    assert len(ratios) > 15
+    assert len(ratios) > 9
     assert np.mean(ratios) < RATIO
 
 
@@ -96,7 +96,7 @@ def test_a_solver_that_forgets_a_rival_is_caught() -> None:
     assert caught >= 4
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(seeds, st.integers(2, 20), st.integers(2, 6))
 def test_all_methods_agree_on_linear_models(seed: int, d: int, classes: int) -> None:
     model, x, y = draw(seed, d, 0, classes)
@@ -131,7 +131,7 @@ def test_an_estimate_without_the_dual_norm_is_caught_there() -> None:
     assert (wrong > 1.5 * exact.values).any()
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seeds)
 def test_robust_accuracy_does_not_rise_with_eps(seed: int) -> None:
     model, x, _ = draw(seed, 6, 8, 3, n=12)
@@ -144,8 +144,8 @@ def test_robust_accuracy_does_not_rise_with_eps(seed: int) -> None:
         assert shares == sorted(shares, reverse=True)
         assert shares[0] <= 11 / 12
     attacked = [pgd(model, x, y, eps, steps=20, step_size=0.2 * eps) for eps in levels[1:]]
+    exact = exact_relu(model, x, y)
     for eps, fixed in zip(levels[1:], attacked, strict=True):
-        exact = exact_relu(model, x, y)
         assert exact.robust_accuracy(eps * (1.0 + 1e-6)) <= fixed.accuracy + 1e-12  # no attack breaks what is exact
 
 
@@ -167,18 +167,18 @@ def test_the_margins_tracked_in_training_are_the_exact_distances(seed: int) -> N
     assert row["test_distance_min"] == pytest.approx(found.minimum(), rel=1e-12, abs=1e-14)
 
 
-# Where training stops: LBFGS ends at changes of 1e-12; theory's own search stops at steps of 1e-9, which the curvature
-# turns into less.  The risks are compared, since minimisers need not be unique.
-REACHED = 1e-6
+# Where training stops: Adam's last steps are 1e-7 long, and at a kink the risk changes by its slope (at most 1 + mu)
+# times that.  Risks are compared, since minimisers need not be unique.
+REACHED = 1e-5
 
 
 @pytest.mark.parametrize("mu", [0.0, 0.1, 0.75])
 def test_free_logits_on_a_law_reach_theorys_minimiser(mu: float) -> None:
-    """A law on a few cells, one row of logits for each cell and label weights from its posterior."""
-    posterior = law_posterior()
+    """Cells of a law with labels drawn from it, and one row of logits for each cell, trained as any network is."""
+    labels, posterior = cells()
     loss = catalogue.get("average-margin", mu=mu, tau=2) if mu else catalogue.get("cross-entropy")
     best, value = multiclass_minimiser(loss, posterior)
-    logits = trained(AverageMarginLoss(mu, 2.0, "paper"), posterior)
+    logits = trained(AverageMarginLoss(mu, 2.0, "paper"), labels, posterior, loss)
     reached = multiclass_risk(loss, posterior, logits)
     assert (reached <= value + REACHED).all()
     assert (reached >= value - REACHED).all()
@@ -188,57 +188,43 @@ def test_free_logits_on_a_law_reach_theorys_minimiser(mu: float) -> None:
 
 def test_the_other_penalty_does_not_reach_it() -> None:
     """Broken twin: the released penalty's minimisers have another risk under the paper's loss."""
-    posterior = law_posterior()
+    labels, posterior = cells()
     loss = catalogue.get("average-margin", mu=0.75, tau=2)
     value = multiclass_minimiser(loss, posterior)[1]
-    logits = trained(AverageMarginLoss(0.75, 2.0, "released"), posterior)
+    logits = trained(AverageMarginLoss(0.75, 2.0, "released"), labels, posterior, loss)
     assert (multiclass_risk(loss, posterior, logits) > value + 100.0 * REACHED).any()
 
 
-def law_posterior() -> np.ndarray:
-    law = laws.GaussianMixture(
-        means=[[0.0, 0.0], [1.5, 0.2], [0.4, 1.7]], covariances=[np.eye(2)] * 3, weights=[0.3, 0.45, 0.25]
-    )
-    points, _ = law.sample(6, np.random.default_rng(12))
-    return np.asarray(law.posterior(points))
+def cells(count: int = 5, size: int = 29) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (count, size) drawn from a mixture's posterior at points of its own, and their frequencies."""
+    law = laws.GaussianMixture([0.3, 0.45, 0.25], [[0.0, 0.0], [0.9, 0.2], [0.3, 1.0]], np.eye(2))
+    rng = np.random.default_rng(12)
+    points, _ = law.sample(20 * count, rng)
+    mixed = law.posterior(points)
+    mixed = mixed[mixed.min(axis=1) > 0.15][:count]
+    labels = np.array([rng.choice(3, size, p=p) for p in mixed])
+    frequency = np.stack([(labels == k).mean(axis=1) for k in range(3)], axis=1)
+    assert frequency.min() > 0.0  # minimisers are finite
+    top = np.sort(frequency, axis=1)
+    assert (top[:, -1] > top[:, -2]).all()  # no ties: the Bayes class is one
+    return labels, frequency
 
 
-def trained(loss: nn.Module, posterior: np.ndarray) -> np.ndarray:
-    """Logits of least risk found from several starts by LBFGS, one row for each posterior."""
-    weights = torch.tensor(posterior)
-    rows, classes = weights.shape
-    labels = torch.arange(classes).repeat(rows)
-
-    def risks(logits: Tensor) -> Tensor:
-        return torch.stack(
-            [
-                sum(weights[i, k] * loss(logits[i : i + 1], labels[k : k + 1]) for k in range(classes))  # type: ignore[misc]
-                for i in range(rows)
-            ]
-        )
-
-    best, value = torch.zeros_like(weights), torch.full((rows,), math.inf, dtype=torch.float64)
-    for start in range(4):
-        g = torch.Generator().manual_seed(start)
-        logits = torch.log(weights) + (0.0 if start == 0 else 1.0) * torch.randn(
-            weights.shape, generator=g, dtype=torch.float64
-        )
-        logits = logits.requires_grad_()
-        optimiser = torch.optim.LBFGS(
-            [logits], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14, line_search_fn="strong_wolfe"
-        )
-
-        def closure(logits: Tensor = logits, optimiser: torch.optim.LBFGS = optimiser) -> Tensor:
-            optimiser.zero_grad()
-            total = risks(logits).sum()
-            total.backward()  # type: ignore[no-untyped-call]
-            return total
-
-        optimiser.step(closure)  # type: ignore[arg-type]
-        with torch.no_grad():
-            found = risks(logits)
-            better = found < value
-            value = torch.where(better, found, value)
-            best = torch.where(better[:, None], logits, best)
-    result: np.ndarray = best.detach().numpy()
-    return result
+def trained(module: nn.Module, labels: np.ndarray, posterior: np.ndarray, judge: Loss) -> np.ndarray:
+    """Logits (cells, c) of least risk over several starts: Adam on the batch mean, with steps that shrink to 1e-7."""
+    starts, steps = 6, 1500
+    count, classes = posterior.shape
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(starts, count, classes, generator=g, dtype=torch.float64).requires_grad_()
+    batch = torch.tensor(labels).repeat(starts, 1).flatten()
+    optimiser = torch.optim.Adam([logits], lr=0.1)
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimiser, 1e-6 ** (1.0 / steps))
+    for _ in range(steps):
+        optimiser.zero_grad()
+        rows = logits.flatten(0, 1).repeat_interleave(labels.shape[1], dim=0)
+        module(rows, batch).backward()
+        optimiser.step()
+        decay.step()
+    found: np.ndarray = logits.detach().numpy()
+    risks = multiclass_risk(judge, np.broadcast_to(posterior, found.shape), found)
+    return found[risks.argmin(axis=0), np.arange(count)]
