@@ -16,7 +16,9 @@ from torch import Tensor
 __all__ = ["KINDS", "NORMS", "Box", "Distances"]
 
 KINDS = ("exact", "rigorous lower", "estimate", "upper")
+"""What a distance can be; `Distances` says what each means."""
 NORMS = ("l2", "linf", "l1")
+"""In which norm of x."""
 Box = tuple[float, float]
 
 
@@ -66,6 +68,16 @@ class Distances:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        from .tables import distances_line
+
+        return distances_line(self)
+
+    def _repr_html_(self) -> str:
+        from .tables import distances_table
+
+        return distances_table({"distances": self})._repr_html_()
 
     @property
     def signed(self) -> Tensor:

@@ -34,6 +34,14 @@ class TrainResult:
     notes: tuple[str, ...]
     advice: str
 
+    def __repr__(self) -> str:
+        return f"<TrainResult {self.status}: {self.folder}, {max(len(self.metrics) - 1, 0)} epochs>"
+
+    def _repr_html_(self) -> str:
+        from .tables import run_table
+
+        return run_table({str(self.folder): self})._repr_html_()
+
 
 @dataclass(frozen=True)
 class TrainProgress:
@@ -73,7 +81,7 @@ def load_run(folder: str | os.PathLike[str]) -> TrainResult:
 
 
 def load_model(folder: str | os.PathLike[str]) -> nn.Module:
-    """Return the trained model of a finished run, in evaluation mode.  Errors as in ``load_run``."""
+    """Return the trained model of a finished run, in evaluation mode.  Raises ``RunFolderError``."""
     result = load_run(folder)
     found = RunFolder(folder).load_checkpoint()
     if found is None:

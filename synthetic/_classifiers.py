@@ -30,6 +30,8 @@ def random_classifiers(law: Law, count: int, rng: np.random.Generator) -> tuple[
 
     Affine; a sum of random cosines; the log-odds of the posterior, or their opposite, bent by cosines; and the
     log-odds with barely wrong scores on a drawn region, where the inequality is tightest.
+
+    Raises ValueError for a law of several classes or a count below 1.
     """
     if law.classes != 2:
         raise ValueError(f"law.classes={law.classes} must be 2 for classifiers with one real score")

@@ -1,5 +1,4 @@
-"""Tall arrays with few columns: column by column and some ten thousand rows at a time, which is many times faster than row
-by row or all at once."""
+"""Tall arrays with few columns, column by column and many rows at a time: far faster than row by row."""
 
 from __future__ import annotations
 

@@ -66,6 +66,7 @@ class Decisions:
 
     @property
     def method(self) -> str:
+        """How minimisers are found, in words."""
         if self.region is not None:
             return self.region.method
         if self.vertices is not None:

@@ -104,7 +104,7 @@ def tabulated_psi(loss: Loss) -> Calibration:
     """theory's searched psi, computed once on `PSI_POINTS` values of theta and interpolated by chords.
 
     psi is convex, so a chord lies above it, by at most h^2 / 8 times its second derivative (`ENVELOPE_TOLERANCE`).
-    For many laws this costs one search in place of one per law.
+    For many laws this costs one search in place of one per law. It raises ValueError when asked for another loss.
     """
     theta = np.linspace(0.0, 1.0, PSI_POINTS)
     values = searched_psi(loss, theta, points=PSI_POINTS)

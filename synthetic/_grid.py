@@ -35,10 +35,11 @@ class Grid:
 
     @property
     def size(self) -> int:
+        """Number of points m."""
         return int(self.mass.shape[0])
 
     def expect(self, values: FloatArray) -> Estimate:
-        """E[g(X)] for the values g(points_i), shape (m,)."""
+        """E[g(X)] for the values g(points_i), shape (m,); ValueError for another shape."""
         if values.shape != self.mass.shape:
             raise ValueError(f"values.shape={values.shape} must be {self.mass.shape}, one value per point")
         if self.kind == "sample":

@@ -33,8 +33,8 @@ touches it. A certified psi is below the true one: only the searched least risk 
 
 
 FAR = (1e6, 1e9, 1e12)
-"""Scores beyond the reach of the search (1e4) at which least risks are tried too: 1/2 - atan(v) / pi is still 3e-5 above
-its limit at 1e4, and drawn classifiers may have larger scores."""
+"""Scores beyond the reach of the search (1e4) at which least risks are tried too: 1/2 - atan(v) / pi is still 3e-5
+above its limit at 1e4, and drawn classifiers may have larger scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Inequality:
 
     @property
     def worst(self) -> InequalityRow:
+        """The classifier that comes nearest to breaking the inequality."""
         return self.rows[0]
 
     @property
@@ -107,6 +108,9 @@ def excess_risk_inequality(
     `least` holds inf C_eta at the points of the grid where it is known already. On a piecewise-constant law each
     classifier is read at the centres of the cells. Two classes and one real score; for more see
     `excess_risk_inequality_classes`. Source: Bartlett, Jordan & McAuliffe (2006), Theorem 1.
+
+    `least` has shape (m,), one value per point. Raises ValueError for a law of several classes and a loss without a
+    binary formula.
     """
     if law.classes != 2:
         raise ValueError(f"law.classes={law.classes} must be 2: psi is the binary calibration function")
@@ -127,7 +131,7 @@ def excess_risk_inequality(
 
 
 def least_binary_risk(loss: Loss, eta: FloatArray) -> FloatArray:
-    """inf_v C_eta(v) at posteriors eta (m,), searched in floats, so from above: equal ones once, far scores (`FAR`) too."""
+    """inf_v C_eta(v) at posteriors eta (m,), searched in floats, so from above; scores `FAR` are tried too."""
     distinct, back = np.unique(eta, return_inverse=True)
     value = binary_minimiser(loss, distinct).value
     if loss.domain.bound is None:

@@ -148,7 +148,7 @@ class TwoMoons(Law):
         second = start[:, None] + 0.5 * width[:, None] * (x + 1.0)
         points = np.stack([np.repeat(first[of], x.shape[0]), second.ravel()], axis=1)
         least = np.exp(row_min(self._log_classes(points))).reshape(second.shape) @ w
-        return np.bincount(of, weights=0.25 * width * least, minlength=m)
+        return np.asarray(np.bincount(of, weights=0.25 * width * least, minlength=m), dtype=np.float64)
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """Midpoints of equal cells of a box, weighted by the density: for smooth values as good as the trapezoidal

@@ -184,7 +184,8 @@ def symmetric_noise(law: Law, rate: float = 0.2) -> LabelNoise:
 def class_noise(law: Law, rates: npt.ArrayLike = (0.3, 0.1)) -> LabelNoise:
     """A label y becomes one of the others with probability rates[y], each as likely: `rates` (c,) in [0, 1].
 
-    The Bayes rule of two classes moves to eta = (1/2 - rates_0) / (1 - rates_0 - rates_1).
+    The Bayes rule of two classes moves to eta = (1/2 - rates_0) / (1 - rates_0 - rates_1). Raises ValueError for
+    rates of another shape or outside [0, 1].
     """
     levels = doors.finite_array("rates", rates)
     c = law.classes

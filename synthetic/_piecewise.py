@@ -134,6 +134,8 @@ def checkerboard(side: int, eta: float, dimension: int = 2) -> PiecewiseConstant
 def point_mass(p: npt.ArrayLike) -> PiecewiseConstant:
     """X carries no information: one cell whose posterior is `p` (c,). The pointwise problem as a law.
 
+    Raises ValueError for a `p` outside the simplex or of another shape.
+
     >>> point_mass([0.4, 0.3, 0.3]).bayes_risk().value
     0.6
     """
@@ -148,7 +150,7 @@ def near_ties(gaps: Sequence[float], classes: int = 2) -> PiecewiseConstant:
     """Equal cells on the line, one per (gap, class): that class leads the next one by exactly `gap` in probability.
 
     For c > 2 the classes that are neither first nor second each have half the second's probability:
-    second = (1 - gap) / (2 + (c - 2) / 2).
+    second = (1 - gap) / (2 + (c - 2) / 2). Raises ValueError for a gap outside (0, 1].
     """
     c = doors.whole("classes", classes, 2)
     leads = doors.finite_array("gaps", np.asarray(gaps, dtype=np.float64))

@@ -32,7 +32,7 @@ class Population:
     _thin: dict[int, tuple[Grid, FloatArray]] = field(default_factory=dict)
 
     def thinned(self, limit: int) -> tuple[Grid, FloatArray]:
-        """A rule of the law with about `limit` points (a sample: its first points), with the posterior; remembered."""
+        """A rule of the law with about `limit` points (a sample: its first points), with the posterior (m, c); kept."""
         if limit not in self._thin:
             self._thin[limit] = _thinned(self, limit)
         return self._thin[limit]
@@ -99,6 +99,8 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int |
 
     `limit` is how many points and draws of a law that is not constant on cells are used where posteriors cost a search
     (several classes, a loss that is not piecewise linear); `Decisions.limit` by default.
+
+    Raises ValueError for decisions of another loss or number of classes.
     """
     law = population.law
     if decisions.classes != law.classes or decisions.loss is not loss:

@@ -46,14 +46,14 @@ class SearchedRegion:
     method: str
 
     def holds(self, eta: FloatArray) -> BoolArray:
-        """Whether each eta lies in the region; 1/2 and what ties with it (`POSTERIOR_TIE`) does not."""
+        """Whether each eta (m,) lies in the region; 1/2 and what ties with it (`POSTERIOR_TIE`) does not."""
         inside = np.zeros(eta.shape, dtype=bool)
         for low, high in self.intervals:
             inside |= (eta >= low) & (eta <= high)
         return inside & (np.abs(2.0 * eta - 1.0) > POSTERIOR_TIE)
 
     def near_an_end(self, eta: FloatArray) -> BoolArray:
-        """Whether eta is within the tolerance of an end other than 1/2, where either answer may be right."""
+        """Whether eta (m,) is within the tolerance of an end other than 1/2, where either answer may be right."""
         near = np.zeros(eta.shape, dtype=bool)
         for end in {end for interval in self.intervals for end in interval} - {0.0, 0.5, 1.0}:
             near |= np.abs(eta - end) <= self.tolerance
@@ -68,7 +68,7 @@ class SearchedRegion:
 def searched_region(loss: Loss, rng: np.random.Generator) -> SearchedRegion:
     """Search [0, 1] on a grid (even, and geometric towards 0, 1/2 and 1), then bisect every change of answer.
 
-    `rng` draws the spot checks off the grid.
+    `rng` draws the spot checks off the grid. Raises ValueError for a loss without a binary or a pair formula.
 
     >>> from theory.catalogue import get
     >>> searched_region(get("perceptron"), np.random.default_rng(0)).intervals

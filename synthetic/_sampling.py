@@ -39,6 +39,7 @@ class PosteriorAgreement:
 
     @property
     def holds(self) -> bool:
+        """Whether labels and risk agree with the law within the stated multiple of the standard error."""
         return self.worst <= self.threshold and self.risk_distance <= 1.0
 
 

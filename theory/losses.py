@@ -57,7 +57,7 @@ class Domain:
 
     @classmethod
     def parse(cls, text: str) -> Domain:
-        """The domain written as all, sum-zero, bounded:B or ball:B."""
+        """The domain written as all, sum-zero, bounded:B or ball:B; ValueError for anything else."""
         kind, colon, bound = text.partition(":")
         if kind in ("bounded", "ball"):
             if not colon:
@@ -179,15 +179,18 @@ class Loss:
         return _like(evaluate_array(self.margin_tree, {"t": _real(t, "t")}), t)
 
     def phi_plus(self, v: ArrayLike) -> Array:
-        """The loss of the score v when y = +1, in float64."""
+        """The loss of the score v when y = +1, in float64, of the shape of v."""
         return _like(evaluate_array(self.pair_trees[0], {"v": _real(v, "v")}), v)
 
     def phi_minus(self, v: ArrayLike) -> Array:
-        """The loss of the score v when y = -1, in float64."""
+        """The loss of the score v when y = -1, in float64, of the shape of v."""
         return _like(evaluate_array(self.pair_trees[1], {"v": _real(v, "v")}), v)
 
     def values(self, scores: ArrayLike) -> Array:
-        """The loss for every label: scores (..., c) to losses (..., c), c >= 2, in float64."""
+        """The loss for every label: scores (..., c) to losses (..., c), c >= 2, in float64.
+
+        Raises ValueError for other shapes, scores that are not finite, and a vector parameter of another length.
+        """
         array = _real(scores, "scores")
         if array.ndim == 0 or array.shape[-1] < 2:
             raise ValueError(f"scores of shape {array.shape} must have a last axis of c >= 2 classes")
@@ -303,6 +306,9 @@ def from_formula(
     name: str | None = None,
 ) -> Loss:
     """A loss from a formula: in t when `classes` is None, else in fy, alpha, lse, q, c (and fk, qk).
+
+    Raises FormulaError, a ValueError with the column, for text outside the language, and ValueError for parameters or a
+    domain that do not fit.
 
     >>> from_formula("max(0, tau - t)", parameters={"tau": "1/2"}).phi(0.25)
     0.25

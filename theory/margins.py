@@ -192,9 +192,15 @@ def _distance_to_rivals(w: Floats, b: Floats, f: Floats, chosen: Integers, norm:
     """min over k != j of (f_j - f_k) / ||w_j - w_k||_*, with j = chosen[i] for row i of the scores f."""
     if norm not in DUAL:
         raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, DUAL))}")
-    norms = row_distances(w, DUAL[norm])
-    own = np.take_along_axis(f, chosen[:, None], axis=1)
-    gaps, sizes = own - f, norms[chosen]
+    norms, rows = row_distances(w, DUAL[norm]), np.arange(len(f))
+    ratios = f[rows, chosen][:, None] - f
+    if np.count_nonzero(norms) == len(w) * (len(w) - 1):  # no two rows coincide
+        np.fill_diagonal(norms, 1.0)
+        with np.errstate(over="ignore"):
+            ratios /= norms[chosen]
+        ratios[rows, chosen] = np.inf
+        return ratios.min(axis=1)  # type: ignore[no-any-return]
+    gaps, sizes = ratios, norms[chosen]
     # A row that coincides with the chosen one differs from it by the bias alone, at every x.
     coincide = sizes == 0.0
     gaps = np.where(coincide, (b[:, None] - b[None, :])[chosen], gaps)

@@ -76,7 +76,8 @@ def released_tie(p: Sequence[Number], mu: Number, tau: Number) -> bool | None:
     penalty that is never cut off, E the entropy of p, in nats. For smaller tau, and where a class has probability 0,
     the criterion may be false and the answer is None.
 
-    `p` has c >= 2 entries >= 0 with sum exactly 1 (decimals are read as written: 0.1 is 1/10), in any order.
+    `p` has c >= 2 entries >= 0 with sum exactly 1 (decimals are read as written: 0.1 is 1/10), in any order;
+    ValueError for others, and for mu <= 0 or tau <= 0.
 
     >>> released_tie(["0.4", "0.35", "0.25"], mu="0.1", tau=5), released_tie(["0.5", "0.3", "0.2"], mu="0.1", tau=5)
     (True, False)

@@ -60,7 +60,7 @@ def check_posterior(p: ArrayLike) -> Array:
 def conditional_risk(loss: Loss, eta: ArrayLike, v: ArrayLike) -> Array:
     """The binary conditional risk C_eta(v) = eta phi_plus(v) + (1 - eta) phi_minus(v); eta and v broadcast.
 
-    A label that never occurs costs nothing, however large its loss.
+    The result has their common shape. A label that never occurs costs nothing, however large its loss.
 
     Raises ValueError for eta outside [0, 1], for scores that are not finite, and for a loss without
     a binary formula (see `multiclass_risk`).
@@ -94,7 +94,7 @@ def binary_minimiser(loss: Loss, eta: ArrayLike, threshold: float = 0.5) -> Bina
     neighbours of the best point of each side, so that minimisers are good to about sqrt(machine
     epsilon) and values to machine precision where the risk is unimodal between grid points.
     `threshold` takes the place of 1/2 for cost-weighted decisions. Raises ValueError for eta outside
-    [0, 1].
+    [0, 1]. Every field of the result has the shape of `eta`.
     """
     etas = np.atleast_1d(check_eta(eta)).ravel()
     limit = float(loss.domain.bound) if loss.domain.bound is not None else np.inf
@@ -124,7 +124,7 @@ def psi(loss: Loss, theta: ArrayLike, points: int = 401) -> Array:
     [0, 1] (Bartlett, Jordan & McAuliffe 2006, Definition 2), so that psi(R - R*) <= R_phi - R_phi*
     for every classifier. Computed as the lower hull over `points` grid values and the wanted ones, tier
     `searched`: never above the gap itself, and above a strictly convex envelope by at most
-    (spacing)^2 / 8 times its second derivative.
+    (spacing)^2 / 8 times its second derivative. Has the shape of `theta`. Raises ValueError for theta outside [0, 1].
     """
     wanted = np.asarray(theta, dtype=np.float64)
     if not ((wanted >= 0) & (wanted <= 1)).all():

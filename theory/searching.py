@@ -24,7 +24,7 @@ from .risk import check_posterior
 from .verdict import Status, Tier, Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchVerdict(Verdict):
     """UNDECIDED, tier `searched`, with the `report` of the search; `witness` is a float counterexample or None."""
 

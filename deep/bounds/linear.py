@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deep.distances import NORMS, Box, Distances
@@ -47,20 +48,15 @@ def linear_distances(model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *
     labels = y.detach().long().cpu()
     check_labels(labels, len(weight))
     w, b = weight.numpy(), bias.numpy()
-    predicted, values = np.empty(len(x), dtype=np.int64), np.empty(len(x))
     with torch.no_grad():
-        for start in range(0, len(x), _ROWS):
-            rows = slice(start, start + _ROWS)
-            images = x[rows].detach().cpu().flatten(1).double()
-            if box is not None:
-                predicted[rows], values[rows] = boxed_linear_distances(w, b, images.numpy(), box, norm)
-                continue
-            scores = torch.addmm(bias, images, weight.T)
-            if not bool(torch.isfinite(scores).all()):  # as it is wherever x is not
-                bad = ~torch.isfinite(images).all(dim=1)
-                where = f"x[{start + int(bad.nonzero()[0])}]" if bool(bad.any()) else "the scores of x in float64"
-                raise ValueError(f"{where} must be finite")
-            predicted[rows], values[rows] = distances_from_scores(w, b, scores.numpy(), norm)
+        if box is None:
+            predicted, values = distances_from_scores(w, b, _scores(weight, bias, x), norm)
+        else:
+            parts = [
+                boxed_linear_distances(w, b, rows.detach().cpu().flatten(1).double().numpy(), box, norm)
+                for rows in torch.split(x, _ROWS)
+            ]
+            predicted, values = (np.concatenate(found) for found in zip(*parts, strict=True))
     method = "dual norm" if box is None else "projection on half-space and box"
     details = {"dtype": "float64"}
     return Distances(
@@ -73,3 +69,15 @@ def _parameters(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, Tenso
     if dense is None or len(dense) != 1:
         raise ValueError(f"model={type(model).__name__} must be linear: one linear layer, and nothing that bends")
     return dense[0].weight, dense[0].bias
+
+
+def _scores(weight: Tensor, bias: Tensor, x: Tensor) -> NDArray[np.float64]:
+    scores = torch.empty(len(x), len(weight), dtype=torch.float64)
+    for start in range(0, len(x), _ROWS):
+        rows = slice(start, start + _ROWS)
+        torch.addmm(bias, x[rows].detach().cpu().flatten(1).double(), weight.T, out=scores[rows])
+    if not bool(torch.isfinite(scores).all()):  # as it is wherever x is not
+        row = int((~torch.isfinite(scores).all(dim=1)).nonzero()[0])
+        what = f"x[{row}]" if not bool(torch.isfinite(x[row]).all()) else f"the scores of x[{row}] in float64"
+        raise ValueError(f"{what} must be finite")
+    return scores.numpy()

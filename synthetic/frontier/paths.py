@@ -97,6 +97,8 @@ def training_path(
 ) -> Path:
     """Gradient descent (or, with `batch` and `rng`, SGD over shuffled epochs) on mean_i phi(z_i . w), from w = 0.
 
+    `x` (n, d), `y` (n,) in {-1, +1}, z_i = y_i x_i.
+
     `lr` defaults to 1 / (largest eigenvalue of mean z z^T), within twice the reach of a loss of curvature 1; `ball`
     projects w onto ||w||_2 <= ball after each step. Recorded at about `records` steps, evenly spaced in the
     logarithm, the first and the last among them. Raises ValueError for bad input or when w stops being finite.
@@ -127,7 +129,10 @@ def training_path(
 
 
 def svm_rate(path: Path, found: Frontier, *, decades: float = 2.0) -> Rate:
-    """The rate at which the minimum margin of a path nears that of the hard-margin SVM, over the last decades."""
+    """The rate at which the minimum margin of a path nears that of the hard-margin SVM, over the last decades.
+
+    Raises ValueError where fewer than 3 recorded steps lie there below the SVM's margin.
+    """
     late = (path.steps >= path.steps[-1] / 10.0**decades) & (path.steps > 2)
     steps, gaps = path.steps[late], found.svm_end.minimum - path.minimum[late]
     if steps.size < 3 or not (gaps > 0.0).all():

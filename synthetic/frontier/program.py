@@ -131,7 +131,7 @@ class Frontier:
 
 
 def tail_mean(margins: npt.ArrayLike, tail: float | None) -> float:
-    """The mean of the fraction `tail` of the smallest margins; the minimum for None.
+    """The mean of the fraction `tail` of the smallest `margins` (n,); the minimum for None.
 
     (1/(q n)) times the sum of the floor(q n) smallest plus the due part of the next one.
 

@@ -50,12 +50,12 @@ class Curve:
 
     @property
     def mean(self) -> FloatArray:
-        """Mean over seeds, per size."""
+        """Mean over seeds, per size: shape (sizes,)."""
         return np.asarray(np.asarray(self.excess).mean(axis=1))
 
     @property
     def spread(self) -> FloatArray:
-        """Standard error of the mean over seeds, per size (NaN for one seed)."""
+        """Standard error of the mean over seeds, per size: shape (sizes,); NaN for one seed."""
         values = np.asarray(self.excess)
         if values.shape[1] < 2:
             return np.full(values.shape[0], np.nan)
@@ -67,7 +67,7 @@ class Curve:
 
 
 def merged(curves: Sequence[Curve]) -> Curve:
-    """Curves of the same loss, law, learner and sizes from different seeds as one; the plateaus are averaged."""
+    """Curves of the same loss, law, learner sizes, of several seeds, as one, plateaus averaged; else ValueError."""
     first = curves[0]
     if any((c.loss, c.law, c.learner, c.sizes) != (first.loss, first.law, first.learner, first.sizes) for c in curves):
         raise ValueError(f"curves of {first.loss!r} must be of one loss, law, learner and sizes")

@@ -16,6 +16,7 @@ def curves_figure(curves: Sequence[Curve], *, exponent: float | None = None) -> 
     """Mean excess 0-1 risk against n with one standard error over seeds; dotted: where a loss must level off.
 
     `exponent`: a reference slope n^(-exponent), such as the plug-in rate, drawn dashed from the first curve's start.
+    Raises ValueError without a curve.
     """
     if not curves:
         raise ValueError("curves=[] must hold at least one curve")

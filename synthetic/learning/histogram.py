@@ -26,7 +26,7 @@ class Histogram:
 
     @classmethod
     def for_size(cls, extent: FloatArray, classes: int, n: int) -> Histogram:
-        """The grid for n samples: side about n^(-1 / (d + 2)), the best exponent for a Lipschitz posterior."""
+        """The grid of a box (d, 2) for n points: side about n^(-1 / (d + 2)), the best for a Lipschitz posterior."""
         return cls(extent, classes, int(np.ceil(n ** (1.0 / (extent.shape[0] + 2)) - 1e-9)))
 
     @property
@@ -41,7 +41,7 @@ class Histogram:
         return np.asarray(np.ravel_multi_index(tuple(place.T), (self.cells,) * place.shape[1]), dtype=np.int64)
 
     def counts(self, points: FloatArray, labels: IntArray) -> IntArray:
-        """How often each label occurs in each cell: (k^d, c)."""
+        """How often each label occurs in each cell: points (n, d), labels (n,) to shape (k^d, c)."""
         flat = self.cell(points) * self.classes + labels
         found = np.bincount(flat, minlength=self.size * self.classes)
         return np.asarray(found.reshape(self.size, self.classes), dtype=np.int64)

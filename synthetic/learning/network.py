@@ -33,7 +33,7 @@ class Network:
 
     @classmethod
     def fresh(cls, extent: FloatArray, width: int, rng: np.random.Generator) -> Network:
-        """A network of one hidden layer of tanh units."""
+        """A network of one hidden layer of tanh units on the box `extent` (d, 2)."""
         return cls(*_frame(extent), _weights(extent.shape[0], width, rng, 2.0), True)
 
     def scores(self, points: FloatArray) -> FloatArray:
@@ -76,7 +76,8 @@ class Network:
 def random_features(extent: FloatArray, width: int, rng: np.random.Generator, *, bandwidth: float = 0.5) -> Network:
     """Random Fourier features of the Gaussian kernel exp(-|x - x'|^2 / (2 bandwidth^2)) on standardised inputs.
 
-    Rahimi and Recht (2007). The bandwidth is in units of the standardised box, whose half-width is sqrt(3).
+    Rahimi and Recht (2007). The bandwidth is in units of the standardised box, whose half-width is sqrt(3);
+    `extent` has shape (d, 2).
     """
     parts = _weights(extent.shape[0], width, rng, 1.0 / bandwidth)
     return Network(*_frame(extent), parts | {"b": rng.uniform(0.0, 2.0 * np.pi, width)}, False)

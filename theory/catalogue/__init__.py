@@ -21,6 +21,7 @@ ENTRIES: tuple[Entry, ...] = (
     *pairwise.ENTRIES,
     *constrained.ENTRIES,
 )
+"""Every named loss, in the order in which `names` lists them."""
 
 CORE: tuple[str, ...] = (
     "cross-entropy",

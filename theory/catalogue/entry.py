@@ -203,7 +203,7 @@ class Entry:
         return next((claim for claim in self.claims if claim.holds(values, classes)), None)
 
     def threshold_at(self, **given: Number) -> Fraction:
-        """The decision threshold of P(Y = +1 | x) for which a loss of two classes is meant."""
+        """The decision threshold of P(Y = +1 | x) for which a loss of two classes is meant; TypeError if irrational."""
         tree = parse(self.threshold, frozenset(), frozenset(self.parameters))
         tree = simplify(substitute(tree, _constants(self._values(given))))
         if not isinstance(tree, Const):
@@ -237,12 +237,12 @@ class Entry:
     def gap_at(self, theta: ArrayLike, /, **given: Number) -> Array:
         """The least risk over wrong scores minus the least risk at eta = (1 + theta) / 2, 0 <= theta < 1, in floats.
 
-        Raises ValueError for theta outside [0, 1) and where no closed form is known.
+        Has the shape of theta. Raises ValueError for theta outside [0, 1) and where no closed form is known.
         """
         return self._of_theta(self.gap or self.psi, theta, given)
 
     def psi_at(self, theta: ArrayLike, /, **given: Number) -> Array:
-        """The calibration function: the convex envelope of `gap_at`, by its closed form, in floats.
+        """The calibration function: the convex envelope of `gap_at`, by its closed form, in floats; shape of theta.
 
         >>> from theory import catalogue
         >>> float(catalogue.entry("exponential").psi_at(0.6))

@@ -37,6 +37,8 @@ def prove(
     verdict also has a certified `gap`: a lower bound of the calibration function where max p - p_j >= delta. That
     search may spend the budget once more, in boxes that cost less, so 50 times as many.
 
+    Raises ValueError for a budget, `delta`, `threshold` or `classes` out of range, or that do not go together.
+
     >>> from theory import catalogue
     >>> prove(catalogue.get("perceptron")).witness["score"]
     '0'
@@ -65,6 +67,8 @@ def prove_family(
     `classes` None is the binary formula, a number c the multiclass one, "all" every c >= 2. A proof has the tier
     `symbolic`: a lemma whose hypotheses are verified on the whole ranges. Without one, single members (the ends of the
     ranges and a few between) are refuted if they can be; otherwise the verdict is UNDECIDED.
+
+    Raises ValueError for a budget or `classes` out of range, and for a family without such a formula.
 
     >>> from theory import Family
     >>> prove_family(Family("average-margin", {"mu": "[0, inf)", "tau": "(0, inf)"}), classes="all").scope
