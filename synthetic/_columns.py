@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from ._doors import BoolArray, FloatArray
+from ._doors import BoolArray, FloatArray, IntArray
 
 
 def row_max(table: FloatArray) -> FloatArray:
@@ -33,6 +33,16 @@ def worst_loss(posterior: FloatArray, wrong: BoolArray) -> FloatArray:
     return np.asarray(
         reduce(np.maximum, [np.where(w, best - p, 0.0) for p, w in zip(posterior.T, wrong.T, strict=True)])
     )
+
+
+def ranks(table: FloatArray) -> IntArray:
+    """The place of every entry in its row in decreasing order, equal ones from the left: (m, c) to (m, c)."""
+    columns = table.T
+    out = np.empty(table.shape, dtype=np.int64)
+    for j, mine in enumerate(columns):
+        before = [other >= mine if k < j else other > mine for k, other in enumerate(columns) if k != j]
+        out[:, j] = reduce(np.add, [each.view(np.int8) for each in before])
+    return out
 
 
 ROWS = 1 << 16

@@ -12,7 +12,7 @@ from theory.checker.arrangement import NotPolyhedral, arrange
 from theory.losses import Loss
 
 from ._agreement import POSTERIOR_TIE, is_binary
-from ._columns import row_max
+from ._columns import ranks, row_max
 from ._cones import NEAR_TOP, VALUE_TOLERANCE, least_risks
 from ._doors import BoolArray, FloatArray, IntArray
 from ._region import SearchedRegion, searched_region
@@ -83,13 +83,14 @@ class Decisions:
             return self.searched(posterior)
         out = np.zeros(posterior.shape, dtype=bool)
         left = np.ones(posterior.shape[0], dtype=bool)
-        order = np.argsort(-posterior, axis=1, kind="stable")
+        place = ranks(posterior)
+        ordered = np.empty_like(posterior)
+        np.put_along_axis(ordered, place, posterior, axis=1)
         for labels, found in self.maps.items():
-            mine = np.flatnonzero((order == labels).all(axis=1)) if len(self.maps) > 1 else np.arange(order.shape[0])
-            answer, known = found.lookup(np.take_along_axis(posterior[mine], order[mine], axis=1))
-            rows = mine[known]
-            out[rows[:, None], order[rows]] = answer[known]
-            left[rows] = False
+            mine = slice(None) if len(self.maps) == 1 else np.flatnonzero((place == np.argsort(labels)).all(axis=1))
+            answer, known = found.lookup(ordered[mine])
+            out[mine] = np.take_along_axis(answer & known[:, None], place[mine], axis=1)
+            left[mine] = ~known
         out[left] = self.searched(posterior[left])
         return np.asarray(out & (posterior < row_max(posterior)[:, None] - NEAR_TOP))
 

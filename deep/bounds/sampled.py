@@ -29,7 +29,7 @@ def sampled_estimate(
     samples: int = 256,
     generator: torch.Generator,
     norm: str = "l2",
-    chunk: int = 64,
+    chunk: int = 32,
     spread: float = 4.0,
     dtype: torch.dtype | None = None,
 ) -> Distances:
@@ -49,8 +49,8 @@ def sampled_estimate(
     chunk     : samples of one forward pass and its c - 1 backward passes; changes nothing but time and memory.
     spread    : a rival is given up when it can no longer win even if its largest gradient norm so far were exceeded by
                 ``spread`` standard deviations of its norms so far, judged after each chunk.  The value is that of all
-                rivals unless a later norm lies above even that, which no sample excludes and 1,800 drawn networks did
-                not show (``docs/deep/bounds.md``).  ``inf`` gives up none.
+                rivals unless a later norm lies above even that, which no sample excludes, and which was not seen where
+                it was looked for (``docs/deep/bounds.md``).  ``inf`` gives up none.
     dtype     : of model and samples; None for the model's own.
 
     The model, of any kind, runs in evaluation mode on its device, and is left as it was.  Rivals with
