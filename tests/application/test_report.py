@@ -138,10 +138,18 @@ def test_verdicts_and_certificates_of_the_run(made: dict[str, Any], folder: Path
     limit = made["curves"]["sticking_limit"]
     assert abs(limit["searched"] - limit["value"]) < 1e-6  # floats see the gap, quadratic there, down to about 1e-14
     assert limit["formula"] == "6/11"
-    near = next(law for law in made["synthetic"]["laws"] if law["law"] == "near-ties")
-    released = next(row for row in near["agreement"] if row["loss"] == "average-margin-released")
-    assert released["matches_range"] is True
-    assert 0.5 < released["failing_range"][0] < released["failing_range"][1] < 6 / 11
+    released = next(row for row in made["synthetic"]["losses"] if row["loss"] == "average-margin-released")
+    answer = next(row for row in released["answers"] if row["classes"] == 2)
+    (low, left), (right, high) = answer["region"]
+    assert left == right == 0.5
+    assert max(abs(high - 6 / 11), abs(low - 5 / 11)) < 1e-5
+    assert answer["certified_region"]["failing"]  # compared with theory's certified posteriors
+    assert {"gaussian-shared", "near-ties"} <= set(answer["failing_laws"])
+    near = next(row for row in released["checks"] if row["law"] == "near-ties")
+    assert near["as_predicted"]
+    assert near["disagreement"]["predicted"]["value"] == 7 / 14  # leads 0.002 ... 0.0901 of the fourteen
+    psi = {(row["loss"], each["classes"]): each["kind"] for row in made["synthetic"]["losses"] for each in row["psi"]}
+    assert psi[("average-margin", 2)] == psi[("average-margin-released", 2)] == "certified"
 
 
 def test_report_can_be_written_again_from_its_json(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -171,7 +179,8 @@ def test_the_page_has_every_section_and_stands_alone(folder: Path) -> None:
     assert set(SECTIONS) <= set(ids)
     assert len(ids) == len(set(ids))
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed"}
+    assert not tags & {"link", "img", "iframe", "object", "embed"}
+    assert [attrs for tag, attrs in page.tags if tag == "script"] == [{}]  # its own, which the policy names by its hash
     assert "http://" not in text
     assert "https://" not in text
     assert "@import" not in text
@@ -221,16 +230,17 @@ def test_names_from_outside_are_escaped(made: dict[str, Any]) -> None:
     hostile = "<script>alert('x')</script>\"><b onload=1>"
     for row in made["proofs"]:
         row["loss"] = row["label"] = row["formula"] = hostile
-    for row in [*made["synthetic"]["comparison"], *(r for law in made["synthetic"]["laws"] for r in law["agreement"])]:
+    for row in [*made["synthetic"]["comparison"], *made["synthetic"]["losses"]]:
         row["loss"] = hostile
+        for check in row.get("checks", []):
+            check["law"] = hostile
     for law in made["synthetic"]["laws"]:
-        for row in law["inequality"]:
-            row["loss"] = hostile
+        law["law"] = law["title"] = hostile
     made["environment"]["command"] = made["data"]["name"] = hostile
     for figure in made["figures"]:
         figure["alt"] = figure["title"] = hostile
     page = Page(report.render(made))
-    assert not {tag for tag, _ in page.tags} & {"script"}
+    assert [tag for tag, _ in page.tags].count("script") == 1  # the page's own
     assert not [attrs for _, attrs in page.tags if "onload" in attrs]
     assert hostile in "".join(page.words)
 
@@ -299,7 +309,7 @@ def test_claims_turn_with_the_evidence(made: dict[str, Any]) -> None:
     assert len(report.failed(refused)) == 1
 
     broken = copy.deepcopy(made)
-    row = broken["synthetic"]["laws"][0]["inequality"][0]
+    row = next(found for found in broken["synthetic"]["losses"] if found["inequality"])["inequality"][0]
     row["violations"], row["holds"] = 1, False
     assert holds(broken, "inequality") is False
 
@@ -311,12 +321,17 @@ def test_claims_turn_with_the_evidence(made: dict[str, Any]) -> None:
 
 
 def test_comparison_can_contradict_a_verdict(made: dict[str, Any]) -> None:
-    laws, rows = made["synthetic"]["laws"], made["proofs"]
-    assert all(row["matches"] for row in verification.compare(laws, rows) if row["status"] != "UNDECIDED")
+    seen, rows = made["synthetic"]["losses"], made["proofs"]
+    assert all(row["matches"] for row in verification.compare(seen, rows) if row["status"] != "UNDECIDED")
     wrong = [{**row, "status": "PROVED"} for row in rows if row["loss"] == "perceptron"]
-    assert [row["matches"] for row in verification.compare(laws, wrong)] == [False] * len(wrong)
+    assert [row["matches"] for row in verification.compare(seen, wrong)] == [False] * len(wrong)
     unseen = [{**row, "status": "REFUTED", "witness_seen": None} for row in rows if row["loss"] == "average-margin"]
-    assert [row["matches"] for row in verification.compare(laws, unseen)] == [None] * len(unseen)
+    assert [row["matches"] for row in verification.compare(seen, unseen)] == [None] * len(unseen)
+    less = copy.deepcopy(seen)  # a refuted loss that fails, but not by the predicted amount
+    released = next(row for row in less if row["loss"] == "average-margin-released")
+    next(row for row in released["checks"] if row["classes"] == 2)["as_predicted"] = False
+    found = verification.compare(less, [row for row in rows if row["loss"] == "average-margin-released"])
+    assert [row["matches"] for row in found if row["classes"] == 2] == [False]
 
 
 def test_the_separate_checker_refuses_what_it_should(folder: Path, tmp_path: Path) -> None:
@@ -346,3 +361,6 @@ def test_a_plan_names_what_it_does() -> None:
     moved = plan.jobs(plan.Request("quick", seed=4), {"hinge": (2,), "perceptron": (2, 3)})
     same = {job.part for job, other in zip(jobs, moved, strict=True) if job.key == other.key}
     assert same == {"proofs", "curves"}
+    laws, *losses = [job for job in jobs if job.part == "synthetic"]
+    assert laws.command == "avgmargin synthetic --list --scale quick --seed 3"
+    assert [job.command.split()[2] for job in losses] == ["hinge", "perceptron"]
