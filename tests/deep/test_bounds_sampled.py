@@ -84,7 +84,7 @@ def test_broken_twins_fail_that_test() -> None:
     gentle = MLP(5, 4, 9, generator=torch.Generator().manual_seed(1)).double()  # its estimates reach the cap
     found = sampled_estimate(gentle, x, y, radius=0.125, samples=20, generator=torch.Generator().manual_seed(0))
     assert float(found.values.max()) == 0.125
-    assert max(obvious(gentle, x, 20, 0, radius=0.125, capped=False)) > 0.25
+    assert max(obvious(gentle, x, 20, 0, radius=0.125, capped=False)) > 0.15
     found = sampled_estimate(
         model, x, y, radius=RADIUS, samples=20, generator=torch.Generator().manual_seed(0), norm="linf"
     )
