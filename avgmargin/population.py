@@ -342,7 +342,7 @@ def contradictions(region: synthetic.SearchedRegion, certified: theory.FailingRe
     return found
 
 
-UNSEEN = 1e-8
+UNSEEN = 1e-6
 """The gap of a loss that fails on faces only is of the order of the least probability times the square of the lead of
 the likeliest class; below this, times a constant, a float search cannot tell it from 0 (1e-9 of the risk)."""
 

@@ -137,12 +137,12 @@ class RunFolder:
         if not isinstance(expected, dict) or "summary.json" not in expected:
             raise RunFolderError(f"{self.path}/manifest.json: must list the SHA-256 of every file of a finished run")
         for name, digest in expected.items():
-            file = self.path / name
+            file, shown = self.path / name, name if name.isprintable() else repr(name)
             if not file.resolve().is_relative_to(self.path.resolve()) or not file.is_file():
-                raise RunFolderError(f"{self.path}/{name}: is listed in manifest.json and must be there")
+                raise RunFolderError(f"{self.path}/{shown}: is listed in manifest.json and must be there")
             if sha256_of_file(file) != digest:
                 raise RunFolderError(
-                    f"{self.path}/{name}: SHA-256 must be the one in manifest.json; the file was altered"
+                    f"{self.path}/{shown}: SHA-256 must be the one in manifest.json; the file was altered"
                 )
 
     def _files(self) -> list[Path]:

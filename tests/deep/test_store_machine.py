@@ -202,3 +202,12 @@ def test_what_cannot_be_made_again_is_guarded(name: str, tmp_path: Path, monkeyp
     train(CONFIG, TOY, tmp_path / "run")
     train(CONFIG, TOY, tmp_path / "undisturbed")
     assert content(tmp_path / "run") != content(tmp_path / "undisturbed")
+
+
+def test_a_manifest_with_a_name_of_two_lines_is_refused_in_one(tmp_path: Path) -> None:
+    run = train(CONFIG, TOY, tmp_path / "run").folder
+    text = (run / "manifest.json").read_text(encoding="utf-8").replace("env.json", "en\\nv.json")
+    (run / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RunFolderError) as refusal:
+        load_run(run)
+    assert "\n" not in str(refusal.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401 - zipfile loads it for odd member names, and loading a module is an `exec`
 import gzip
 import io
 import json
