@@ -172,6 +172,8 @@ def _from(url: str, folder: Path, name: str, plain: bool, sums: tuple[int, str, 
                 wrong = _differs(part, plain, sums) if reason is None else None
             os.fsync(file.fileno())
             if reason is not None:
+                if not file.seek(0, os.SEEK_END):
+                    part.unlink(missing_ok=True)
                 return reason
             if wrong is not None:
                 part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._breakers import breaks_crammer_singer, breaks_naive, breaks_released, breaks_weston_watkins
+from ._doors import whole
 from ._exponent import massart, tsybakov
 from ._gaussian import GaussianMixture
 from ._law import Law
@@ -62,6 +63,11 @@ def _shown(value: Any) -> str:
     return "/".join(f"{v:g}" for v in value) if isinstance(value, (list, tuple)) else f"{value:g}"
 
 
+def _count(name: str, value: float, least: int) -> int:
+    """A whole number given as one or as a float, as the command line does."""
+    return whole(name, int(value) if float(value).is_integer() else value, least)  # type: ignore[arg-type]
+
+
 def _gaussian_line(separation: float = 2.0) -> Law:
     half = 0.5 * separation
     return GaussianMixture([0.4, 0.6], [[-half], [half]], [[[1.0]], [[2.0]]])
@@ -69,9 +75,9 @@ def _gaussian_line(separation: float = 2.0) -> Law:
 
 def _gaussian_shared(separation: float = 1.5, weight: float = 0.5, dimension: int = 2) -> Law:
     """Two classes, means `separation` apart along (1, ..., 1), unit covariance; weight = P(Y = 1)."""
-    d = int(dimension)
-    shift = np.full(max(d, 1), 0.5 * separation / max(d, 1) ** 0.5)
-    return GaussianMixture([1.0 - weight, weight], [-shift, shift], np.eye(max(d, 1)))
+    d = _count("dimension", dimension, 1)
+    shift = np.full(d, 0.5 * separation / d**0.5)
+    return GaussianMixture([1.0 - weight, weight], [-shift, shift], np.eye(d))
 
 
 def _gaussian_own(weight: float = 0.6) -> Law:
@@ -81,12 +87,12 @@ def _gaussian_own(weight: float = 0.6) -> Law:
 
 def _gaussian_classes(classes: int = 3, radius: float = 1.2, dimension: int = 2) -> Law:
     """Classes on a circle of the first two coordinates, weights in the ratio 1 : 2 : ... : c plus c."""
-    c, d = int(classes), int(dimension)
-    angle = 2.0 * np.pi * (np.arange(c) + 0.3) / max(c, 1)
-    means = np.zeros((c, max(d, 2)))
+    c, d = _count("classes", classes, 2), _count("dimension", dimension, 2)
+    angle = 2.0 * np.pi * (np.arange(c) + 0.3) / c
+    means = np.zeros((c, d))
     means[:, 0], means[:, 1] = radius * np.cos(angle), radius * np.sin(angle)
     weight = c + np.arange(1.0, c + 1.0)
-    return GaussianMixture(weight / weight.sum(), means, np.eye(max(d, 2)))
+    return GaussianMixture(weight / weight.sum(), means, np.eye(d))
 
 
 def _cells() -> Law:
@@ -120,11 +126,12 @@ def _point(p: npt.ArrayLike = (0.4, 0.3, 0.3)) -> Law:
 
 
 def _checkerboard(side: int = 4, eta: float = 0.9, dimension: int = 2) -> Law:
-    return checkerboard(side, eta, dimension)
+    return checkerboard(_count("side", side, 1), eta, _count("dimension", dimension, 1))
 
 
 def _rings(noise: float = 0.35, classes: int = 2, dimension: int = 2) -> Law:
-    return Rings(np.arange(1.0, int(classes) + 1.0), noise, dimension=dimension)
+    circles = np.arange(1.0, _count("classes", classes, 2) + 1.0)
+    return Rings(circles, noise, dimension=_count("dimension", dimension, 2))
 
 
 def _rings_3(noise: float = 0.35) -> Law:
@@ -136,7 +143,7 @@ def _moons(noise: float = 0.3) -> Law:
 
 
 def _xor(corner: float = 1.0, noise: float = 0.7, dimension: int = 2) -> Law:
-    return Xor(corner, noise, dimension)
+    return Xor(corner, noise, _count("dimension", dimension, 1))
 
 
 def _moons_symmetric(rate: float = 0.2, noise: float = 0.3) -> Law:
