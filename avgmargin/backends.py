@@ -56,7 +56,8 @@ def _on_joblib(jobs: Jobs, root: Path, workers: int) -> Iterator[tuple[int, Reco
             try:
                 with one_thread_each(), joblib.parallel_config(backend="loky", inner_max_num_threads=1):
                     pool = joblib.Parallel(
-                        n_jobs=max(2, min(workers, len(group))) if attempt == _TRIES else min(workers, len(group)),
+                        # after a death never 1: joblib runs a single job in this very process
+                        n_jobs=max(2, min(workers, len(group))) if attempt > 0 else min(workers, len(group)),
                         return_as="generator_unordered",
                         batch_size=1,
                         pre_dispatch="all",
