@@ -35,6 +35,8 @@ ROUNDING = 1e-12  # logs of a few hundred, each with a few units in the last pla
 
 DRAWN = 10_000
 
+CHANCE = 1e-7  # a kink between two nodes: the sub-rules of 15,000 nodes may agree by chance where the rule is 1e-8 off
+
 JUMPS = 5.0  # the error of a rule is an estimate, and for a function that jumps it hangs on where the nodes fall
 
 
@@ -85,7 +87,8 @@ def test_monte_carlo_and_the_rule_agree_with_the_bayes_risk(seed: int) -> None:
     stated = law.bayes_risk(rng)
     assert law.monte_carlo_bayes_risk(rng, DRAWN).disagrees_with(stated) <= 1.0
     if law.dimension <= 2:
-        assert law.grid_bayes_risk(15_000).disagrees_with(stated) <= 1.0
+        found = law.grid_bayes_risk(15_000)
+        assert abs(found.value - stated.value) <= found.allowance + stated.allowance + CHANCE
 
 
 @pytest.mark.parametrize("name", laws.names())
