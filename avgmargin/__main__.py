@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import arguments
-from .errors import ExitCode, UserError
+from .cli import commands
+from .common.errors import ExitCode, UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except (UserError, ValueError, OSError) as error:
-        from .console import print_error
+        from .common.console import print_error
 
         print_error(str(error) or type(error).__name__, as_json=as_json)
         return ExitCode.USAGE
@@ -34,18 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> ExitCode:
-    arguments_read = arguments.parse(words)
-    if arguments_read.command is None:
-        if arguments_read.version:
-            from .environment import version
+    asked = commands.parse(words)
+    if asked.command is None:
+        if asked.version:
+            from .common.environment import version
 
             print(f"avgmargin {version()}")
         else:
-            print(arguments.top_help(), end="")
+            print(commands.top_help(), end="")
         return ExitCode.DONE
-    from . import commands
-
-    code = commands.RUN[arguments_read.command](arguments_read)
+    code: ExitCode = asked.command.run(asked)
     sys.stdout.flush()
     return code
 

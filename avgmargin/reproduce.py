@@ -20,13 +20,14 @@ import tomli_w
 import theory
 from theory.storage import sha256_of_bytes, write_atomic
 
-from . import plan, report
-from .environment import describe, why_unfit
-from .errors import UserError
-from .files import dump_json, make_folder, slug
-from .pool import run_jobs
-from .progress import Progress
-from .proofs import Unfit
+from .common.environment import describe, why_unfit
+from .common.errors import UserError
+from .common.files import dump_json, make_folder, slug
+from .jobs import plan
+from .jobs.pool import run_jobs
+from .jobs.progress import Progress
+from .proving.proofs import Unfit
+from .report import assemble as report
 
 _FILES = ("config.toml", "env.json", "report.json", "report.html", "manifest.json", "summary.json")
 _FOLDERS = ("parts", "certificates", "deep", "data", "figures")
@@ -67,7 +68,7 @@ def _with_data(request: plan.Request) -> plan.Request:
     """The request with name and fingerprint of the IDX files, which are read here so that damage is found at once."""
     if request.data_dir is None:
         return request
-    from .experiments import DataSource, load
+    from .networks.experiments import DataSource, load
 
     name = slug(Path(request.data_dir).absolute().name)
     dataset = load(DataSource(folder=request.data_dir, name=name))

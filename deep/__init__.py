@@ -26,6 +26,7 @@ from .data import load_mnist5k as load_mnist5k
 from .data import read_idx as read_idx
 from .devices import Hardware as Hardware
 from .distances import Distances as Distances
+from .distances import distances_table as distances_table
 from .download import Fetched as Fetched
 from .download import data_root as data_root
 from .download import fetch as fetch
@@ -55,6 +56,5 @@ from .sums import KNOWN_SUMS as KNOWN_SUMS
 from .sums import FileSum as FileSum
 from .sums import verify_folder as verify_folder
 from .tables import Table as Table
-from .tables import distances_table as distances_table
 from .tables import run_table as run_table
 from .training import train as train

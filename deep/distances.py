@@ -13,7 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["KINDS", "NORMS", "Box", "Distances"]
+from theory import _html
+
+from .tables import Table
+
+__all__ = ["KINDS", "NORMS", "Box", "Distances", "distances_table"]
 
 KINDS = ("exact", "rigorous lower", "estimate", "upper")
 """What a distance can be; `Distances` says what each means."""
@@ -70,13 +74,15 @@ class Distances:
         return len(self.values)
 
     def __repr__(self) -> str:
-        from .tables import distances_line
-
-        return distances_line(self)
+        kept = self.summary()
+        method = f", {_html.short(self.method, 40)}" if self.method else ""
+        numbers = [_html.number(kept[key]) for key in ("accuracy", "signed_mean", "minimum")]
+        return (
+            f"<Distances ({self.kind}, {self.norm}{method}): {len(self)} images, accuracy {numbers[0]}, "
+            f"signed mean {numbers[1]}, minimum {numbers[2]}>"
+        )
 
     def _repr_html_(self) -> str:
-        from .tables import distances_table
-
         return distances_table({"distances": self})._repr_html_()
 
     @property
@@ -143,3 +149,26 @@ def check_eps(eps: float) -> None:
     """Raise ``ValueError`` unless eps is finite and at least 0."""
     if not (math.isfinite(eps) and eps >= 0.0):
         raise ValueError(f"eps={eps!r} must be finite and at least 0")
+
+
+def distances_table(measured: Mapping[str, Distances], eps: Sequence[float] = ()) -> Table:
+    """Statistics of distances side by side, one row each, with their kind; robust accuracy at each ``eps``.
+
+    mean and minimum are signed (minus for a misclassified image), the mean over the finite values, in units of x.
+    Raises ``ValueError`` for an eps below 0 or not finite.
+
+    >>> import torch
+    >>> one = Distances(torch.tensor([0.5, 1.0]).double(), torch.tensor([True, True]), "exact", method="linear")
+    >>> distances_table({"net": one}, eps=[0.7])
+    distances
+    name  kind   norm  box  images  accuracy  mean  minimum  found  robust at 0.7  method
+    net   exact  l2    -    2       1         0.75  0.5      1      0.5            linear
+    """
+    header = ("name", "kind", "norm", "box", "images", "accuracy", "mean", "minimum", "found")
+    rows = []
+    for name, each in measured.items():
+        kept = each.summary(eps)
+        box = None if each.box is None else f"[{each.box[0]:g}, {each.box[1]:g}]"
+        front = (name, each.kind, each.norm, box, len(each), kept["accuracy"], kept["signed_mean"], kept["minimum"])
+        rows.append((*front, kept["found"], *kept["robust_accuracy"].values(), each.method or None))
+    return Table("distances", (*header, *(f"robust at {e:g}" for e in eps), "method"), tuple(rows))

@@ -6,8 +6,8 @@ imported by this module alone, which nothing else in `deep` imports but its face
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from .distances import Distances, check_eps
+from .tables import Run
 
 __all__ = ["COLOURS", "Run", "distribution", "robust_accuracy", "through_training"]
 
@@ -23,14 +24,6 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 
 Floats = NDArray[np.float64]
 _LINES = {"exact": "-", "rigorous lower": "--", "estimate": ":", "upper": "-."}
-
-
-class Run(Protocol):
-    """What has metrics by epoch: `TrainResult`, `TrainProgress`, or anything of that shape."""
-
-    @property
-    def metrics(self) -> tuple[Mapping[str, float], ...]:
-        """``metrics[k]`` belongs to epoch k."""
 
 
 def distribution(

@@ -14,6 +14,7 @@ from ._folder import RunFolder, RunFolderError
 from .config import TrainConfig
 from .measure import Metrics
 from .models import restore_model
+from .tables import run_table
 
 __all__ = ["TrainProgress", "TrainResult", "load_milestone", "load_model", "load_progress", "load_run", "load_tensors"]
 
@@ -38,8 +39,6 @@ class TrainResult:
         return f"<TrainResult {self.status}: {self.folder}, {max(len(self.metrics) - 1, 0)} epochs>"
 
     def _repr_html_(self) -> str:
-        from .tables import run_table
-
         return run_table({str(self.folder): self})._repr_html_()
 
 

@@ -1,19 +1,25 @@
-"""Tables of measured distances and of runs, for a terminal (`print`) and for a notebook (HTML, everything escaped)."""
+"""Tables, for a terminal (`print`) and for a notebook (HTML, everything escaped)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from theory import _html
 
-from .distances import Distances
-from .plot import Run
-
-__all__ = ["Table", "distances_line", "distances_table", "run_table"]
+__all__ = ["Run", "Table", "run_table"]
 
 _METRICS = ("loss", "accuracy", "margin_mean", "margin_min", "distance_mean", "distance_min")
+
+
+class Run(Protocol):
+    """What has metrics by epoch: `TrainResult`, `TrainProgress`, or anything of that shape."""
+
+    @property
+    def metrics(self) -> tuple[Mapping[str, float], ...]:
+        """``metrics[k]`` belongs to epoch k."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,47 +48,6 @@ class Table:
 
     def _repr_html_(self) -> str:
         return _html.table(self.title, self.header, self.rows)
-
-
-def distances_line(each: Distances) -> str:
-    """Distances in one line: kind, norm, method, how many, and mean and minimum with their signs, in units of x.
-
-    >>> import torch
-    >>> from deep.distances import Distances
-    >>> distances_line(Distances(torch.tensor([0.5, 1.0]).double(), torch.tensor([True, False]), "exact"))
-    '<Distances (exact, l2): 2 images, accuracy 0.5, signed mean -0.25, minimum -1>'
-    """
-    kept = each.summary()
-    method = f", {_html.short(each.method, 40)}" if each.method else ""
-    numbers = [_html.number(kept[key]) for key in ("accuracy", "signed_mean", "minimum")]
-    return (
-        f"<Distances ({each.kind}, {each.norm}{method}): {len(each)} images, accuracy {numbers[0]}, "
-        f"signed mean {numbers[1]}, minimum {numbers[2]}>"
-    )
-
-
-def distances_table(measured: Mapping[str, Distances], eps: Sequence[float] = ()) -> Table:
-    """Statistics of distances side by side, one row each, with their kind; robust accuracy at each ``eps``.
-
-    mean and minimum are signed (minus for a misclassified image), the mean over the finite values, in units of x.
-    Raises ``ValueError`` for an eps below 0 or not finite.
-
-    >>> import torch
-    >>> from deep.distances import Distances
-    >>> one = Distances(torch.tensor([0.5, 1.0]).double(), torch.tensor([True, True]), "exact", method="linear")
-    >>> distances_table({"net": one}, eps=[0.7])
-    distances
-    name  kind   norm  box  images  accuracy  mean  minimum  found  robust at 0.7  method
-    net   exact  l2    -    2       1         0.75  0.5      1      0.5            linear
-    """
-    header = ("name", "kind", "norm", "box", "images", "accuracy", "mean", "minimum", "found")
-    rows = []
-    for name, each in measured.items():
-        kept = each.summary(eps)
-        box = None if each.box is None else f"[{each.box[0]:g}, {each.box[1]:g}]"
-        front = (name, each.kind, each.norm, box, len(each), kept["accuracy"], kept["signed_mean"], kept["minimum"])
-        rows.append((*front, kept["found"], *kept["robust_accuracy"].values(), each.method or None))
-    return Table("distances", (*header, *(f"robust at {e:g}" for e in eps), "method"), tuple(rows))
 
 
 def run_table(runs: Mapping[str, Run], part: str = "test") -> Table:

@@ -9,7 +9,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from avgmargin.arguments import COMMANDS, Parser, top_help
+from avgmargin.cli.commands import COMMANDS, top_help
+from avgmargin.cli.parser import Parser
 
 
 def help_of(name: str) -> str:

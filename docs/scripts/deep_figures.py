@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from avgmargin.deep_claims import families, margin_through, robustness
+from avgmargin.networks.claims import families, margin_through, robustness
 
 _STYLES = {"plain": ("#3b6fb6", "-"), "constraint": ("#8a5fb0", ":"), "reg": ("#12876f", "--")}
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "avgmargin", "svg.fonttype": "none", "font.size": 9, "axes.grid": True}

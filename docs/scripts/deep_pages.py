@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avgmargin.deep_claims import RULES, Answer, Number, compare_shares, families, judge, share_of
-from avgmargin.tables import final_parts
+from avgmargin.networks.claims import RULES, Answer, Number, compare_shares, families, judge, share_of
+from avgmargin.networks.tables import final_parts
 from deep import PRESETS
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]

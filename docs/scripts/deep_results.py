@@ -21,10 +21,10 @@ import deep_figures
 import deep_pages
 
 import deep
-from avgmargin.condensed import condense, find_runs, measured_of
-from avgmargin.files import dump_csv
-from avgmargin.tables import COLUMNS, table
-from avgmargin.training_jobs import effective
+from avgmargin.common.files import dump_csv
+from avgmargin.networks.condensed import condense, find_runs, measured_of
+from avgmargin.networks.tables import COLUMNS, table
+from avgmargin.sweeps.training_jobs import effective
 from theory.storage import write_atomic
 
 _NOT_A_PRESET = ("seed", "epochs", "dataset", "threads")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from avgmargin import arguments
-from avgmargin.errors import UsageError, one_line
+from avgmargin.cli import commands
+from avgmargin.common.errors import UsageError, one_line
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -102,7 +102,7 @@ def test_a_folder_with_other_files_is_not_taken_for_a_run(run: Run, tmp_path: Pa
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(python: Run) -> None:
-    fault = "from avgmargin import commands, __main__; commands.RUN['losses'] = lambda asked: 1 // 0; "
+    fault = "from avgmargin import __main__; __main__.commands.parse = lambda words: 1 // 0; "
     done = python(fault + "__main__.main(['losses'])")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
@@ -237,10 +237,10 @@ def test_help_is_quick_and_imports_nothing_heavy(python: Run) -> None:
     assert not loaded & {"torch", "numpy", "sympy", "matplotlib", "scipy", "rich", "jinja2", "flint"}
 
 
-@pytest.mark.parametrize("command", [command.name for command in arguments.COMMANDS])
+@pytest.mark.parametrize("command", [command.name for command in commands.COMMANDS])
 def test_every_command_describes_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        arguments.parse([command, "--help"])
+        commands.parse([command, "--help"])
     assert left.value.code == 0
     told = capsys.readouterr().out
     assert f"avgmargin {command}" in told
@@ -284,18 +284,18 @@ def test_imports_look_down_only() -> None:
 
 
 def test_a_formula_may_look_like_an_option() -> None:
-    assert arguments.parse(["prove", "-t", "--json"]).loss == "-t"
-    assert arguments.parse(["prove", "--json", "--", "-t"]).loss == "-t"
-    read = arguments.parse(["prove", "--plus", "-v", "--minus", "-2*v", "--param", "a=-1"])
+    assert commands.parse(["prove", "-t", "--json"]).loss == "-t"
+    assert commands.parse(["prove", "--json", "--", "-t"]).loss == "-t"
+    read = commands.parse(["prove", "--plus", "-v", "--minus", "-2*v", "--param", "a=-1"])
     assert (read.loss, read.plus, read.minus, read.param) == (None, "-v", "-2*v", ["a=-1"])
-    assert arguments.parse(["prove", "-log(q)", "--classes", "3"]).classes == 3
+    assert commands.parse(["prove", "-log(q)", "--classes", "3"]).classes == 3
 
 
 def test_options_do_not_swallow_each_other() -> None:
     with pytest.raises(UsageError, match="--out"):
-        arguments.parse(["prove", "hinge", "--out", "--json"])
+        commands.parse(["prove", "hinge", "--out", "--json"])
     with pytest.raises(UsageError, match="'extra'"):
-        arguments.parse(["prove", "hinge", "extra"])
+        commands.parse(["prove", "hinge", "extra"])
 
 
 def test_messages_are_one_line_and_bounded() -> None:

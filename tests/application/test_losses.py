@@ -9,8 +9,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from avgmargin import decided, listing, pool
-from avgmargin.errors import UserError
+from avgmargin.common.errors import UserError
+from avgmargin.jobs import decided, pool
+from avgmargin.proving import listing
 from theory import catalogue
 
 Run = Callable[..., CompletedProcess[str]]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import deep
-from avgmargin import deep_claims
 from avgmargin.__main__ import main
+from avgmargin.networks import claims as deep_claims
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "scripts" / "deep_results.py"
 Here = Callable[..., tuple[int, str, str]]

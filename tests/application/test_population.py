@@ -11,10 +11,10 @@ import pytest
 
 import synthetic
 import theory
-from avgmargin import population
 from avgmargin.__main__ import main
-from avgmargin.errors import UserError
-from avgmargin.resolve import read_calls, read_law
+from avgmargin.common.errors import UserError
+from avgmargin.laws import population
+from avgmargin.proving.resolve import read_calls, read_law
 
 Told = Callable[..., tuple[int, str, str]]
 

@@ -19,7 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avgmargin import figures, plan, pool, proofs, report, sentences, verification
+from avgmargin.common import figures
+from avgmargin.jobs import plan, pool
+from avgmargin.laws import verification
+from avgmargin.proving import proofs
+from avgmargin.report import assemble as report
+from avgmargin.report import sentences
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SECTIONS = ("summary", "verdicts", "near-tie", "synthetic", "training", "environment", "commands")

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from avgmargin import report, reporting
-from avgmargin.errors import UserError
+from avgmargin.common.errors import UserError
+from avgmargin.report import assemble as report
+from avgmargin.report import stored as reporting
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

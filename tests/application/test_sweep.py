@@ -150,7 +150,7 @@ def test_bad_input_is_one_line(here: Here, tmp_path: Path, words: list[str], sai
 
 
 def test_spread_over_seeds_groups_what_differs_in_the_seed_alone() -> None:
-    from avgmargin.sweeping import spread_over_seeds
+    from avgmargin.sweeps.sweeping import spread_over_seeds
 
     def row(seed: int, lr: float, value: float, status: str = "done") -> dict[str, Any]:
         config = {"loss": "ce", "mu": 0.1 * seed, "lr": lr, "seed": seed, "model": "linear"}
@@ -166,7 +166,7 @@ def test_spread_over_seeds_groups_what_differs_in_the_seed_alone() -> None:
 
 
 def test_a_worker_that_dies_takes_only_its_own_job_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from avgmargin import backends
+    from avgmargin.sweeps import backends
 
     monkeypatch.setattr(backends, "_one", _die_on_one)
     jobs = [_values(f"job{index}") for index in range(3)]
@@ -246,8 +246,8 @@ def test_a_scheduler_that_does_not_answer_is_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    from avgmargin import backends
-    from avgmargin.errors import UserError
+    from avgmargin.common.errors import UserError
+    from avgmargin.sweeps import backends
 
     monkeypatch.setattr(backends, "_TIMEOUT", 0.3)
     with pytest.raises(UserError, match="must be a Dask scheduler that answers"):

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from avgmargin.__main__ import main
-from avgmargin.arguments import parse
-from avgmargin.presets import settings
+from avgmargin.cli.commands import parse
+from avgmargin.networks.presets import settings
 from deep import PRESETS, ROWS, build_model, comparison, preset
 
 # lr, epochs, tau (of reg), beta: one row of the table a line, in the order plain, constraint, reg

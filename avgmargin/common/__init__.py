@@ -1,0 +1,1 @@
+"""What every part of the application uses: errors and exit codes, files, the console, drawing, processes."""

@@ -1,0 +1,1 @@
+"""The jobs of `reproduce`: what is to be done, the processes that do it, and what they tell meanwhile."""

@@ -1,0 +1,1 @@
+"""Losses on laws whose Bayes rule is known: population checks, learning curves, the frontier."""
