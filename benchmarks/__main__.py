@@ -1,6 +1,7 @@
 """Run every benchmark and keep what it printed: `python -m benchmarks [--out docs/results/benchmarks.json]`.
 
-Each runs in a process of its own. A benchmark that fails is recorded with its error, and the exit code is 1.
+Each runs in a process of its own, whose wall and processor seconds, peak memory and the load of the machine before it
+stand under `cost`. A benchmark that fails is recorded with its error, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -11,12 +12,42 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 from theory.storage import write_atomic
 
 HERE = Path(__file__).resolve().parent
-OPTIONS = {"prover": ["--catalogue", "--grid"], "laws": ["--scaling"]}
+OPTIONS = {
+    "prover": ["--catalogue", "--grid"],
+    "multiclass": ["--four", "--processes"],
+    "laws": ["--scaling"],
+}
+
+
+def measured(name: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """What one benchmark printed, or its error, and what it cost; the memory is that of its largest process."""
+    load, start = os.getloadavg()[0], time.perf_counter()
+    command = [sys.executable, "-m", f"{HERE.name}.{name}", *OPTIONS.get(name, [])]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(command, stdout=out, stderr=err, cwd=HERE.parent)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        for stream in (out, err):
+            stream.seek(0)
+        said, told = out.read(), err.read()
+    cost = {
+        "wall_seconds": round(time.perf_counter() - start, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "peak_mib": round(used.ru_maxrss / 1024),
+        "load": round(load, 2),
+    }
+    try:
+        return json.loads(said), cost
+    except ValueError:
+        return {"error": (told.strip().splitlines() or ["no output"])[-1]}, cost
 
 
 def main(argv: list[str]) -> int:
@@ -33,13 +64,9 @@ def main(argv: list[str]) -> int:
     failed = False
     for name in asked.names or names:
         print(name, file=sys.stderr)
-        command = [sys.executable, str(HERE / f"{name}.py"), *OPTIONS.get(name, [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=HERE.parent)
-        try:
-            found[name] = json.loads(done.stdout)
-        except ValueError:
-            found[name] = {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
-            failed = True
+        found[name], cost = measured(name)
+        found.setdefault("cost", {})[name] = cost
+        failed = failed or "error" in found[name]
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, (json.dumps(found, indent=2) + "\n").encode())
     return int(failed)

@@ -105,11 +105,17 @@ def linear_row(images: int) -> dict[str, Any]:
     best["loop over rivals"], best["loop over pairs"] = (
         seconds(lambda c=c: c(part)) * images / part for c in (loop, pairs)
     )
+    sizes = sorted({max(images // k, 1) for k in (100, 30, 10, 3, 1)})
+    growth = [
+        {"images": n, "seconds": min(seconds(lambda n=n: linear_distances(model, x[:n], y[:n])) for _ in range(3))}
+        for n in sizes
+    ]
     found = linear_distances(model, x[:part], y[:part]).signed.numpy()
     bare = min(best["product, float64, numpy"], best["product, float64, torch"])
     return {
         "images": images,
         "seconds": best,
+        "growth": growth,
         "over_numpy_product": best["ours"] / best["product, float64, numpy"],
         "over_quickest_product": best["ours"] / bare,
         "rivals_loop_over_ours": best["loop over rivals"] / best["ours"],

@@ -26,6 +26,7 @@ def add_synthetic(parser: Parser) -> None:
         "--losses", dest="more", metavar="A,B", help="the same as a list, as in hinge,average-margin(mu=1,tau=2)"
     )
     parser.value("--laws", metavar="A,B", help="laws, as in xor,tsybakov(exponent=2),point-mass(p=0.4/0.3/0.3)")
+    parser.value("--dimension", type=int, metavar="D", help="only the laws in R^D, as in 2 for those in the plane")
     parser.add_argument("--prove", action="store_true", help="prove or refute every loss and compare with what is seen")
     parser.add_argument("--list", action="store_true", dest="show", help="only list the laws, with their Bayes risks")
     scale(parser)
@@ -40,7 +41,9 @@ def synthetic(asked: Namespace) -> ExitCode:
     """Losses on laws whose Bayes rule is known."""
     from avgmargin.laws import population
 
-    request = population.read(asked.losses, asked.more, asked.laws, asked.scale, asked.seed, asked.prove)
+    request = population.read(
+        asked.losses, asked.more, asked.laws, asked.scale, asked.seed, asked.prove, asked.dimension
+    )
     if asked.show:
         laws = population.describe_laws(request)
         if asked.json:

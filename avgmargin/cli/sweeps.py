@@ -22,7 +22,11 @@ def add_sweep(parser: Parser) -> None:
         parser.value(f"--{name}", metavar="V,V", help=f"{text} of {name}, as in 0.01,0.1")
     parser.value("--penalty", metavar="P,P", help="none, paper, released")
     parser.value(
-        "--over", action="append", default=[], metavar="FIELD=V,V", help="any other field, as in row=plain,hinge"
+        "--over",
+        action="append",
+        default=[],
+        metavar="FIELD=V,V",
+        help="any other field, or rows of a comparison (see train --list), as in row=ce,trades or row=all",
     )
     parser.value("--seeds", default="0", metavar="S", help="as in 0,1,2 or 0-4 (default %(default)s)")
     parser.value("--epochs", type=int, metavar="N", help="epochs of every run (default: the preset's)")
@@ -82,17 +86,20 @@ def _axes(asked: Namespace) -> list[tuple[str, str]]:
 
 def _show_sweep(found: Mapping[str, Any], root: Path) -> None:
     groups = found["groups"]
+    rows = ["rows"] if any("rows" in group for group in groups) else []
     varied = [
         name
         for name in (groups[0]["config"] if groups else {})
         if len({str(group["config"].get(name)) for group in groups}) > 1
     ]
     shown = ("test_accuracy", "test_margin_mean", "train_margin_min", "train_label_distance_mean")
-    metrics = [name for name in shown if any(name in group["metrics"] for group in groups)]
+    measured = ("attack mean", "attack accuracy at 1")
+    metrics = [name for name in (*shown, *measured) if any(name in group["metrics"] for group in groups)]
     show_table(
-        [*varied, "seeds", *metrics],
+        [*rows, *varied, "seeds", *metrics],
         [
             [
+                *(", ".join(group.get("rows", [])) for _ in rows),
                 *(group["config"].get(name) for name in varied),
                 f"{group['done']} of {group['runs']}",
                 *(_spread(group["metrics"].get(name)) for name in metrics),

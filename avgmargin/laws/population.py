@@ -75,8 +75,19 @@ class Request:
             raise UserError(f"seed={self.seed} must lie in 0..2^63 - 1")
 
 
-def read(losses: Sequence[str], more: str | None, laws: str | None, scale: str, seed: int, prove: bool) -> Request:
-    """What was typed, checked: every loss and every law is built once. The whole catalogue and all laws by default."""
+def read(
+    losses: Sequence[str],
+    more: str | None,
+    laws: str | None,
+    scale: str,
+    seed: int,
+    prove: bool,
+    dimension: int | None = None,
+) -> Request:
+    """What was typed, checked: every loss and every law is built once. The whole catalogue and all laws by default.
+
+    With `dimension`, only the laws of X in R^dimension; UserError where none of them is.
+    """
     asked = [LossRequest(text) for text in losses]
     asked += (
         [LossRequest(name, parameters=read_parameters(pairs)) for name, pairs in read_calls(more)]
@@ -93,8 +104,12 @@ def read(losses: Sequence[str], more: str | None, laws: str | None, scale: str, 
     )
     for loss in asked:
         resolve(loss)
-    for name, values in chosen:
-        synthetic.laws.get(name, **values)
+    made = [(request, synthetic.laws.get(request[0], **request[1])) for request in chosen]
+    if dimension is not None:
+        known = sorted({law.dimension for _, law in made})
+        chosen = [request for request, law in made if law.dimension == dimension]
+        if not chosen:
+            raise UserError(f"dimension={dimension} must be that of a law asked for: {', '.join(map(str, known))}")
     return Request(tuple(asked), tuple(chosen), scale, seed, prove, thorough)
 
 
@@ -122,7 +137,12 @@ def describe_laws(request: Request) -> list[dict[str, Any]]:
 
 
 def run(request: Request, jobs: int, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Every check, as plain JSON values. The same request gives the same numbers, whatever `jobs`."""
+    """Every check, as plain JSON values. The same request gives the same numbers, whatever `jobs`.
+
+    `jobs` worker processes; 0 chooses. UserError below 0.
+    """
+    if jobs < 0:
+        raise UserError(f"jobs={jobs} must be at least 1, or 0 for the default")
     tell(f"{len(request.laws)} laws")
     workers = jobs or (1 if len(request.losses) <= FEW else min(2, os.cpu_count() or 1))
     records = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLUMNS", "as_row", "final_parts", "table"]
+__all__ = ["COLUMNS", "as_row", "final_parts", "measures_of", "table"]
 
 _EPS = ("0.5", "1", "1.5", "2")
 COLUMNS = (
@@ -51,6 +51,26 @@ def final_parts(run: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parts measured after the last epoch of a condensed run; {} where nothing was measured there."""
     rows = (run.get("measured") or {}).get("epochs") or []
     return rows[-1]["parts"] if rows and rows[-1]["epoch"] == run["epochs_done"] else {}
+
+
+def measures_of(parts: Mapping[str, Any]) -> dict[str, float]:
+    """The single numbers of the parts of a measurement, by name: means and minima, and accuracy by attack and eps.
+
+    >>> measures_of({"attack": {"mean": 1.5, "robust_accuracy": {"1": 0.5}}, "lower": {"skipped": "why"}})
+    {'attack mean': 1.5, 'attack accuracy at 1': 0.5}
+    """
+    found: dict[str, float | None] = {}
+    for name, part in parts.items():
+        if name in ("functional", "penalty", "norms"):
+            continue
+        for key in ("mean", "minimum"):
+            if key in part:
+                found[f"{name} {key}"] = part[key]
+        for eps, share in part.get("robust_accuracy", {}).items():
+            found[f"{name} accuracy at {eps}"] = share
+        for row in part.get("rows", []):
+            found[f"{name} accuracy at {row['eps']:g}"] = row["robust_accuracy"]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def as_row(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def run_jobs(
 def spread_over_seeds(rows: Iterable[Record]) -> list[dict[str, Any]]:
     """Mean, standard deviation and number of finished runs that differ in nothing but the seed, for each final metric.
 
-    `std` is the sample standard deviation, None for a single run.
+    `std` is the sample standard deviation, None for a single run. Beside the metrics of training, what was measured
+    after it (`tables.measures_of`), where it was of every run. `rows` are the rows of a comparison that the group is.
     """
     groups: dict[str, list[Record]] = defaultdict(list)
     for row in rows:
@@ -68,15 +69,20 @@ def spread_over_seeds(rows: Iterable[Record]) -> list[dict[str, Any]]:
     made = []
     for members in groups.values():
         done = [row for row in members if row["status"] == "done" and row["final"]]
-        names = [name for name in _SHOWN if done and all(name in row["final"] for row in done)]
+        known = [{name: row["final"][name] for name in _SHOWN if name in row["final"]} for row in done]
+        known = [own | row.get("measures", {}) for own, row in zip(known, done, strict=True)]
         metrics = {}
-        for name in names:
-            values = [float(row["final"][name]) for row in done]
+        for name in known[0] if known else ():
+            if any(own.get(name) is None for own in known):
+                continue
+            values = [float(own[name]) for own in known]
             deviation = statistics.stdev(values) if len(values) > 1 else None
             metrics[name] = {"mean": statistics.fmean(values), "std": deviation, "values": values}
         config = {key: value for key, value in members[0]["config"].items() if key != "seed"}
         seeds = [row["config"]["seed"] for row in done]
-        made.append({"config": config, "seeds": seeds, "runs": len(members), "done": len(done), "metrics": metrics})
+        group = {"config": config, "seeds": seeds, "runs": len(members), "done": len(done), "metrics": metrics}
+        rows_of_it = members[0].get("rows", [])
+        made.append({"rows": rows_of_it, **group} if rows_of_it else group)
     return made
 
 
@@ -106,11 +112,13 @@ def _write(root: Path, rows: list[Record], total: int) -> dict[str, Any]:
         "groups": spread_over_seeds(rows),
     }
     fields = sorted({key for row in rows for key in row["config"] if key != "name"})
-    columns = ["name", "status", "epochs_done", *fields, *_SHOWN, "error"]
+    measures = list(dict.fromkeys(name for row in rows for name in row["measures"]))
+    columns = ["name", "status", "epochs_done", "rows", *fields, *_SHOWN, *measures, "error"]
     cells = [
-        [row["name"], row["status"], row["epochs"]]
+        [row["name"], row["status"], row["epochs"], " ".join(row["rows"])]
         + [row["config"].get(field) for field in fields]
         + [_finite((row["final"] or {}).get(name)) for name in _SHOWN]
+        + [_finite(row["measures"].get(name)) for name in measures]
         + [row["error"] or row["advice"] or None]
         for row in rows
     ]

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +33,8 @@ class TrainJob:
 
     `sha256` is the fingerprint of the data. `measure` says what is measured afterwards (`measuring.Plan` as plain
     values), into `<root>/measured/<name>`; None for nothing. `key` hashes what decides the trained weights: the
-    configuration without its name and without the fields that it does not read, and the data; not the code.
+    configuration without its name and without the fields that it does not read, and the data; not the code. `rows` are
+    the rows of a comparison (`deep.ROWS`) that the run is.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TrainJob:
     source: Mapping[str, Any]
     sha256: str
     measure: Mapping[str, Any] | None = None
+    rows: Sequence[str] = ()
 
     @property
     def key(self) -> str:
@@ -89,18 +91,21 @@ def run(values: Mapping[str, Any], root: str, tell: Tell | None = None) -> Recor
         )
         if found["data"]["sha256"] != job.sha256:
             raise UserError(f"{job.name}: data of fingerprint {found['data']['sha256'][:12]} must be {job.sha256[:12]}")
-        measured = None
+        measured, measures = None, {}
         if job.measure is not None and found["status"] == "done":
             from avgmargin.networks.measuring import Plan, measure_run
+            from avgmargin.networks.tables import measures_of
 
             place = Path("measured") / job.name
             folder = job.source["folder"]
-            measure_run(Path(root) / job.name, folder, Plan.from_values(job.measure), Path(root) / place)
-            measured = place.as_posix()
+            plan = Plan.from_values(job.measure)
+            known = measure_run(Path(root) / job.name, folder, plan, Path(root) / place)
+            measured, measures = place.as_posix(), measures_of(known["epochs"][-1]["parts"])
     return {
         "key": job.key,
         "name": job.name,
         "folder": job.name,
+        "rows": list(job.rows),
         "config": found["config"],
         "data": found["data"],
         "status": found["status"],
@@ -109,6 +114,7 @@ def run(values: Mapping[str, Any], root: str, tell: Tell | None = None) -> Recor
         "epochs": len(found["epochs"]) - 1,
         "final": found["epochs"][-1] if found["epochs"] else None,
         "measured": measured,
+        "measures": measures,
         "error": None,
     }
 
@@ -129,11 +135,13 @@ def failed(values: Mapping[str, Any], error: BaseException) -> Record:
     words = one_line(str(error) or type(error).__name__)
     if not isinstance(error, (UserError, ValueError, OSError)):
         words = f"{type(error).__name__}: {words}"
-    empty: Record = {"data": None, "advice": "", "notes": [], "epochs": 0, "final": None, "measured": None}
+    empty: Record = {"data": None, "advice": "", "notes": [], "epochs": 0, "final": None}
+    empty |= {"measured": None, "measures": {}}
     return {
         "key": job.key,
         "name": job.name,
         "folder": job.name,
+        "rows": list(job.rows),
         "config": dict(job.config),
         "status": "failed",
         **empty,

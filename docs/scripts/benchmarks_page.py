@@ -160,11 +160,19 @@ LINES: dict[str, tuple[Line, ...]] = {
             "exact margins of 70,000 images against the bare product",
             1.5,
             "times",
-            _path("margins", "exact", "ratio_product"),
+            _path("bounds", "asked", "product"),
         ),
-        Line("... against a NumPy loop", 30.0, "times", _path("margins", "exact", "ratio_loop"), True),
-        Line("sampled estimate against the obvious loop", 8.0, "times", _path("margins", "sampled", "ratio"), True),
-        Line("robust accuracy against a plain PGD", 3.0, "times", _path("margins", "robust", "ratio"), True),
+        Line("... against a NumPy loop", 30.0, "times", _path("bounds", "asked", "loop"), True),
+        Line(
+            "sampled estimate against the obvious loop, 256 samples",
+            8.0,
+            "times",
+            _path("bounds", "asked", "estimate", "256"),
+            True,
+        ),
+        Line("... 1,024 samples", 8.0, "times", _path("bounds", "asked", "estimate", "1024"), True),
+        Line("robust accuracy against a plain PGD", 3.0, "times", _path("attacks", "leaving", "ratio"), True),
+        Line("margins of the whole test set: memory", 4.0, "GiB", _path("bounds", "asked", "peak_gib")),
     ),
 }
 
@@ -181,6 +189,13 @@ def page(run: Mapping[str, Any], pictures: list[str]) -> str:
     for title, lines in LINES.items():
         rows = [line.row(run) for line in lines]
         parts += [f"## {title}", _table(("measured", "limit", "found", "holds"), rows)]
+    bound = run.get("training", {}).get("mlp_bound")
+    if bound:
+        parts.append(
+            f"The orthogonality penalty of the MLP is two products of its weight matrix with itself: at the "
+            f"{bound['flops_per_second'] / 1e9:.0f} GFLOP/s that this machine reaches, and at batch 128, the step "
+            f"cannot cost less than {bound['ratio']:.3g} times cross-entropy."
+        )
     grid = run.get("prover", {}).get("grid")
     if grid:
         parts += [
@@ -189,6 +204,13 @@ def page(run: Mapping[str, Any], pictures: list[str]) -> str:
             f"binary losses: {grid['seconds']:.0f} s and {grid['wrong']} wrong verdicts"
             + (f" ({', '.join(f'`{name}`' for name in grid['wrong_names'])})." if grid["wrong"] else "."),
         ]
+    costs = [
+        (f"`{name}`", *(f"{cost[key]:g}" for key in ("wall_seconds", "cpu_seconds", "peak_mib", "load")))
+        for name, cost in sorted(run.get("cost", {}).items())
+    ]
+    if costs:
+        header = ("benchmark", "wall s", "processor s", "peak MiB", "load before")
+        parts += ["## What the benchmarks cost", _table(header, costs)]
     failed = [name for name, value in run.items() if isinstance(value, Mapping) and "error" in value]
     if failed:
         parts += ["## Failed", ", ".join(f"`{name}`: {run[name]['error']}" for name in failed)]
@@ -209,6 +231,8 @@ def series(run: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, list[tuple[
         ("frontier", "samples n", _rows(run.get("frontier", {}).get("frontier")), "geometry", "n", "seconds"),
         ("stream", "samples", _rows(run.get("frontier", {}).get("histogram_stream")), "", "samples", "seconds"),
         ("cells", "leaves of the certificate", _rows(run.get("multiclass")), "classes", "leaves", "cpu"),
+        ("classes", "classes", _rows(run.get("multiclass", {}).get("by_classes")), "eps", "classes", "cpu"),
+        ("images", "images", _rows(run.get("bounds", {}).get("linear", {}).get("growth")), "", "images", "seconds"),
         ("processes", "processes", _rows(run.get("multiclass", {}).get("processes")), "", "processes", "seconds"),
     )
     for name, words, rows, group, x, y in sources:
