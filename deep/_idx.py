@@ -32,7 +32,7 @@ class DataError(ValueError):
 
 
 def read_idx(path: str | os.PathLike[str], *, ndim: int, max_bytes: int = _MAX_BYTES) -> NDArray[np.uint8]:
-    """Return the array of unsigned bytes in an IDX file, plain or compressed with gzip.
+    """Return the array of unsigned bytes in an IDX file, plain or compressed with gzip; its shape is the file's.
 
     Parameters
     ----------

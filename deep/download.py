@@ -55,7 +55,10 @@ class Fetched:
 
 
 def data_root(folder: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of data sets: ``folder``, else $AVGMARGIN_DATA, else ``data`` in the cache (``cache_folder``)."""
+    """The folder of data sets: ``folder``, else $AVGMARGIN_DATA, else ``data`` in the cache (``cache_folder``).
+
+    Raises ``DataError`` where none of them is there, as without a home folder.
+    """
     if folder is not None:
         return Path(folder)
     if named := os.environ.get(DATA_VARIABLE):

@@ -23,7 +23,6 @@ __all__ = ["KNOWN_SUMS", "FileSum", "file_sums", "verify_folder"]
 _PIECE = 1 << 20
 _MAX_BYTES = 1 << 28
 
-#: data set -> file (without .gz for the IDX files) -> (bytes, MD5, SHA-256) of the content
 KNOWN_SUMS: dict[str, dict[str, tuple[int, str, str]]] = {
     "mnist": {
         "train-images-idx3-ubyte": (
@@ -77,6 +76,7 @@ KNOWN_SUMS: dict[str, dict[str, tuple[int, str, str]]] = {
         ),
     },
 }
+"""Data set -> file (without .gz for the IDX files) -> (bytes, MD5, SHA-256) of the content."""
 
 
 @dataclass(frozen=True)

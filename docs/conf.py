@@ -41,7 +41,6 @@ autodoc_preserve_defaults = True
 add_module_names = False
 python_maximum_signature_line_length = 88
 
-api_known_gaps = (DOCS / "api" / "gaps.txt").read_text(encoding="utf-8").splitlines()
 
 # -- gallery: every file is run; the picture is the figure that it leaves in the name `figure` -----------------------
 sphinx_gallery_conf = {

@@ -155,6 +155,10 @@ def excess_risk_inequality_classes(
     R(f) - R* = E[ max p - min p_j over the top scores j ]: a tie is resolved for the worst, and counts as an error
     only where a class below the most probable one is among the top. C_p(f(x)) - inf C_p >= delta of that loss in
     probability at x, and Jensen's inequality gives psi(R(f) - R*) <= R_phi(f) - R_phi*.
+
+    Each classifier maps points (n, d) to scores (n, c); `least`, of shape (n,), are the least conditional risks at the
+    points of `grid`, where they are known. Raises ValueError for a loss without a multiclass formula, and for scores
+    of another shape.
     """
     if loss.multiclass is None:
         raise ValueError(f"loss={loss.name!r} must have a multiclass formula")

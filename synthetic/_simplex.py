@@ -68,6 +68,7 @@ class SearchedMap:
 
     @property
     def method(self) -> str:
+        """How the map was found: posteriors searched, and on how many of its cells all of them agree."""
         leaves = self.child < 0
         agreed = int((self.agreed & leaves).sum())
         return f"search of the cones at {self.corners} posteriors ({agreed} of {int(leaves.sum())} cells agree)"

@@ -4,7 +4,7 @@ Works on plain JSON values (`condensed.condense`): nothing here trains, measures
 
 (a) through plain training the average margin falls and the minimum margin rises;
 (b) the penalty raises the average margin;  (c) it raises robustness;  (d) accuracy is kept.
-Runs are compared, in (b) to (d), once both have come to their end; until then the word is `under way`.
+Runs are judged once they have come to their end; until then the word is `under way`.
 """
 
 from __future__ import annotations
@@ -15,58 +15,56 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .tables import final_parts
+from .intervals import LEVEL, difference
+from .readings import Number as Number
+from .readings import Run, accuracy, margin_through, mean_margin, robustness
+from .readings import share_of as share_of
 
-__all__ = [
-    "RULES",
-    "Answer",
-    "Number",
-    "accuracy",
-    "compare_shares",
-    "families",
-    "judge",
-    "margin_through",
-    "mean_margin",
-    "robustness",
-    "share_of",
-]
+__all__ = ["RULES", "TITLES", "Answer", "compare_shares", "families", "judge"]
 
-_ERRORS = 2.0  # standard errors that a difference must exceed: a chance of about 5% for noise alone
-_LATE = 20  # last epochs, from which the noise of a curve is read
+_ERRORS = 2.0  # standard errors or deviations that a change must exceed: a chance of about 5% for noise alone
+_LATE = 20  # last points of a curve, from which its noise is read
+_LOST = 0.01  # of accuracy: what may be lost and still be called kept
+_OPEN = "not decided"
+_INTERVAL = (
+    f"{LEVEL:.0%} interval, the wider of two: across images, and, with two seeds or more on each side, across seeds by "
+    "Welch's t"
+)
+TITLES = {
+    "a": "(a) Through plain training the average margin falls and the minimum margin rises",
+    "b": "(b) The penalty raises the average margin",
+    "c": "(c) It raises robustness",
+    "d": "(d) Accuracy is kept",
+}
 RULES = {
     "a": (
-        "From epoch 1 to the last epoch measured. The average falls (rises) where its change is below (above) zero by "
-        f"more than {_ERRORS:g} standard errors; on a curve of every epoch the error is the standard deviation over "
-        f"its last {_LATE} points, on sampled images that of the two means. The minimum rises where it is higher at "
-        "the end. The claim holds where the average falls and the minimum rises, and fails where one of them does the "
-        "opposite."
+        "From epoch 1 to the last epoch measured of a finished run. The average falls (rises) where its change is "
+        f"below (above) zero by more than {_ERRORS:g} errors: on a curve of every epoch the error is the standard "
+        f"deviation over its last {_LATE} points, on sampled images the standard error of the two means. A minimum is "
+        "a number of the fixed images that it is taken over, and says nothing of others. Over all training images it "
+        "rises where its change exceeds the same noise of its own curve. Over sampled images it has no error bar, and "
+        f"is shown beside what decides: the 5% quantile, which rises where its {LEVEL:.0%} order-statistic interval at "
+        "the end lies wholly above that of epoch 1. The claim holds where the average falls and the minimum rises, "
+        "fails where one of them does the opposite, and is not decided else. With several seeds all must agree."
     ),
     "b": (
-        "Difference of the mean margins of the two runs (misclassified images count negative), over its standard "
-        f"error: across seeds where there are at least two of each, else across images. It holds above {_ERRORS:g}, "
-        f"fails below -{_ERRORS:g}, and is undecided between."
+        "Difference of the mean margins of the two runs (misclassified images count negative) with its "
+        f"{_INTERVAL}. It holds where the interval lies above 0, fails where below, and is not decided where it "
+        "straddles 0."
     ),
     "c": (
-        "Difference of the robust accuracies at each eps over its standard error (across seeds where there are at "
-        f"least two of each, else binomial, on the images attacked). It holds where it exceeds {_ERRORS:g} at one eps "
-        f"and falls below -{_ERRORS:g} at none, fails the other way round, is mixed where both occur, and undecided "
-        "where neither does."
+        "Difference of the robust accuracies at each eps above 0 with its interval as in (b), binomial across the "
+        f"images attacked, and widened so that all eps of one comparison are covered together with {LEVEL:.0%} "
+        "(Bonferroni: each at 1 - 5%/k for k values of eps). It holds where an interval lies above 0 and none below, "
+        "fails the other way round, is mixed where both occur, and not decided where all straddle 0. Several "
+        "comparisons, of other presets or readings, are not corrected for one another."
     ),
     "d": (
-        "Difference of the test accuracies over its standard error (as in c). Accuracy is kept where it is not below "
-        f"-{_ERRORS:g}."
+        f"Difference of the test accuracies with its interval as in (b). Accuracy is kept where less than {_LOST:g} is "
+        f"lost: holds where the interval lies above -{_LOST:g}, fails where below, and is not decided where it "
+        f"straddles -{_LOST:g}."
     ),
 }
-Run = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Number:
-    """A value with its standard error, None where there is no way to tell it, and what it is."""
-
-    value: float
-    error: float | None
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -87,236 +85,151 @@ def families(runs: Mapping[str, Sequence[Run]]) -> list[str]:
 
 
 def judge(runs: Mapping[str, Sequence[Run]], family: str) -> list[Answer]:
-    """Every verdict on a family; `not run`, or `not measured`, where something is missing."""
+    """Every verdict on a family; `not run`, `under way`, `not measured` and the like where something is missing."""
     plain = runs.get(f"{family}-plain", ())
-    answers = [_through(plain, family, reading) for reading in ("as published", "honest")]
+    answers = [_through(plain, f"{family}-plain", reading) for reading in ("as published", "honest")]
     for other in ("constraint", "reg"):
         theirs = runs.get(f"{family}-{other}", ())
         about = f"{family}-{other} against {family}-plain"
         for reading in ("as published", "honest"):
-            answers.append(_compare_means(plain, theirs, about, reading))
+            answers.append(_compare("b", "mean margin on test images", plain, theirs, about, reading))
             answers.append(_compare_robustness(plain, theirs, about, reading))
-        answers.append(_compare_accuracy(plain, theirs, about))
+        answers.append(_compare("d", "test accuracy", plain, theirs, about, "honest"))
     return sorted(answers, key=lambda answer: answer.claim)
 
 
-# -- readings of one run ----------------------------------------------------------------------------------------------
+# -- (a) --------------------------------------------------------------------------------------------------------------
 
 
-def mean_margin(run: Run, reading: str) -> Number | None:
-    """The mean margin at the end, on test images, signed; None where it was not measured.
-
-    Of a linear model both readings are exact: `as published` the distance to the label's half-spaces, which is what
-    reproduces the paper's curves, `honest` that to the boundary of the predicted class. Of other models the paper's
-    sampled estimate, and the distance of an adversarial example, unboxed, which is an upper bound.
-    """
-    parts = final_parts(run)
-    if run["config"]["model"] == "linear":
-        part = parts.get("exact", {})
-        part = part.get("label", {}) if reading == "as published" else part
-    else:
-        part = parts.get("estimate" if reading == "as published" else "attack-unboxed", {})
-    if part.get("signed_mean") is None:
-        return None
-    return Number(part["signed_mean"], _error(part), part["kind"])
-
-
-def robustness(run: Run, reading: str) -> dict[str, Number]:
-    """Robust accuracy by eps: under the paper's own PGD, or from the minimum-norm attack, in the box; {} without."""
-    parts = final_parts(run)
-    if reading == "honest":
-        part = parts.get("attack", {})
-        shares = part.get("robust_accuracy", {})
-        return {eps: share_of(share, part["images"]) for eps, share in shares.items()}
-    part = parts.get("pgd-published", {})
-    return {f"{row['eps']:g}": share_of(row["robust_accuracy"], part["images"]) for row in part.get("rows", [])}
-
-
-def share_of(share: float, images: int) -> Number:
-    """A robust accuracy under an attack on so many images, which is an upper bound, with its binomial error."""
-    return Number(share, _binomial(share, images), "upper")
-
-
-def accuracy(run: Run) -> Number | None:
-    """Accuracy on the whole test set after the last epoch."""
-    value = _end(run["curves"], "test_accuracy")
-    images = final_parts(run).get("functional", {}).get("test", {}).get("images", 10_000)
-    return None if value is None else Number(value, _binomial(value, images), "exact")
-
-
-def margin_through(run: Run, reading: str) -> dict[str, Any] | None:
-    """Average and minimum margin by epoch: `epochs`, `mean`, `minimum`, `errors`, `kind`, `on`; None without.
-
-    Of a linear model every stored epoch, on the training images, exactly; of others the kept epochs that were measured,
-    on the test images that were attacked.
-    """
-    if run["config"]["model"] == "linear":
-        name = "train_label_distance" if reading == "as published" else "train_distance"
-        curves = run["curves"]
-        if not curves.get(f"{name}_mean"):
-            return None
-        return {
-            "epochs": curves["epoch"],
-            "mean": curves[f"{name}_mean"],
-            "minimum": curves[f"{name}_min"],
-            "errors": None,
-            "kind": "exact",
-            "on": "all training images",
-        }
-    name = "estimate" if reading == "as published" else "attack-unboxed"
-    rows = [row for row in (run.get("measured") or {}).get("epochs", []) if "mean" in row["parts"].get(name, {})]
-    rows = [row for row in rows if row["parts"][name]["signed_mean"] is not None and row["epoch"] is not None]
-    if not rows:
-        return None
-    parts = [row["parts"][name] for row in rows]
-    return {
-        "epochs": [row["epoch"] for row in rows],
-        "mean": [part["signed_mean"] for part in parts],
-        "minimum": [part["minimum"] for part in parts],
-        "errors": [_error(part) for part in parts],
-        "kind": parts[0]["kind"],
-        "on": f"{parts[0]['images']} test images",
-    }
-
-
-# -- verdicts ---------------------------------------------------------------------------------------------------------
-
-
-def _through(runs: Sequence[Run], family: str, reading: str) -> Answer:
-    about, quantity = f"{family}-plain", "average and minimum margin from epoch 1 to the last"
-    if not runs:
-        return Answer("a", about, reading, "not run", quantity, {})
-    curve = margin_through(runs[0], reading)
-    if curve is None or 1 not in curve["epochs"] or curve["epochs"][-1] <= 1:
+def _through(runs: Sequence[Run], about: str, reading: str) -> Answer:
+    quantity = "average and minimum margin from epoch 1 to the last"
+    if (word := _unfit(runs)) is not None:
+        return Answer("a", about, reading, word, quantity, {})
+    found = [_change(margin_through(run, reading)) for run in runs]
+    known = [numbers for numbers in found if numbers is not None]
+    if len(known) < len(found):
         return Answer("a", about, reading, "not measured", quantity, {})
+    words = {_through_word(numbers) for numbers in known}
+    verdict = words.pop() if len(words) == 1 else _OPEN
+    return Answer("a", about, reading, verdict, quantity, {**known[0], "seeds": len(known)})
+
+
+def _change(curve: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a curve says from epoch 1 to its end; None where it has not both."""
+    if curve is None or 1 not in curve["epochs"] or curve["epochs"][-1] <= 1:
+        return None
     first, last = curve["epochs"].index(1), len(curve["epochs"]) - 1
-    change = curve["mean"][last] - curve["mean"][first]
-    if curve["errors"] is None:
-        late = [value for value in curve["mean"][first + 1 :][-_LATE:] if value is not None]
-        error = statistics.pstdev(late) if len(late) > 1 else 0.0
+    mean, least = ([curve[name][first], curve[name][last]] for name in ("mean", "minimum"))
+    if None in mean or None in least:
+        return None
+    numbers = {"epochs": [curve["epochs"][first], curve["epochs"][last]], "mean": mean, "minimum": least, "low": None}
+    if curve["low"] is None:
+        noise = {name: _noise(curve[name][first + 1 :]) for name in ("mean", "minimum")}
+        numbers |= {"error": noise["mean"], "least": _moves(least, noise["minimum"])}
     else:
-        error = math.hypot(curve["errors"][first] or 0.0, curve["errors"][last] or 0.0)
-    falls, rises = change < -_ERRORS * error, change > _ERRORS * error
-    low, high = curve["minimum"][first], curve["minimum"][last]
-    if falls and high > low:
-        verdict = "holds"
-    elif rises or high < low:
-        verdict = "fails"
-    else:
-        verdict = "undecided"
-    numbers = {
-        "epochs": [curve["epochs"][first], curve["epochs"][last]],
-        "mean": [curve["mean"][first], curve["mean"][last]],
-        "error": error,
-        "minimum": [low, high],
-        "average": "falls" if falls else "rises" if rises else "stays",
-        "least": "rises" if high > low else "falls" if high < low else "stays",
-        "kind": curve["kind"],
-        "on": curve["on"],
-    }
-    return Answer("a", about, reading, verdict, quantity, numbers)
+        errors = [curve["errors"][place] for place in (first, last)]
+        numbers |= {"error": None if None in errors else math.hypot(*errors)}
+        ends = [curve["low"][place] for place in (first, last)]
+        numbers |= {"low": ends, "least": _apart(*(end["interval"] for end in ends))}
+    return {**numbers, "average": _moves(mean, numbers["error"]), "kind": curve["kind"], "on": curve["on"]}
 
 
-def _compare_means(plain: Sequence[Run], theirs: Sequence[Run], about: str, reading: str) -> Answer:
-    quantity = "mean margin on test images"
+def _through_word(numbers: Mapping[str, Any]) -> str:
+    if numbers["average"] == "rises" or numbers["least"] == "falls":
+        return "fails"
+    return "holds" if (numbers["average"], numbers["least"]) == ("falls", "rises") else _OPEN
+
+
+def _noise(late: Sequence[float | None]) -> float | None:
+    """The standard deviation of the last points of a curve; None for fewer than two."""
+    points = [value for value in late[-_LATE:] if value is not None]
+    return statistics.stdev(points) if len(points) > 1 else None
+
+
+def _moves(ends: Sequence[float], error: float | None) -> str:
+    if error is None:
+        return _OPEN
+    change = ends[1] - ends[0]
+    return "rises" if change > _ERRORS * error else "falls" if change < -_ERRORS * error else "stays within its noise"
+
+
+def _apart(before: Sequence[float | None] | None, after: Sequence[float | None] | None) -> str:
+    """Where one interval lies to the other; not decided where they meet, or an end that decides is not known."""
+    if before is None or after is None:
+        return _OPEN
+    if after[0] is not None and before[1] is not None and after[0] > before[1]:
+        return "rises"
+    return "falls" if after[1] is not None and before[0] is not None and after[1] < before[0] else _OPEN
+
+
+# -- (b) to (d) -------------------------------------------------------------------------------------------------------
+
+
+def _compare(
+    claim: str, quantity: str, plain: Sequence[Run], theirs: Sequence[Run], about: str, reading: str
+) -> Answer:
     if (word := _unfit(plain, theirs)) is not None:
-        return Answer("b", about, reading, word, quantity, {})
-    found = _difference([mean_margin(r, reading) for r in plain], [mean_margin(r, reading) for r in theirs])
+        return Answer(claim, about, reading, word, quantity, {})
+    sides = [[accuracy(run) if claim == "d" else mean_margin(run, reading) for run in side] for side in (plain, theirs)]
+    found = _difference(*sides)
     if found is None:
-        return Answer("b", about, reading, "not measured", quantity, {})
-    return Answer("b", about, reading, _word(found["ratio"]), quantity, found)
+        return Answer(claim, about, reading, "not measured", quantity, {})
+    return Answer(claim, about, reading, _word(found, -_LOST if claim == "d" else 0.0), quantity, found)
 
 
 def _compare_robustness(plain: Sequence[Run], theirs: Sequence[Run], about: str, reading: str) -> Answer:
-    quantity = "robust accuracy"
     if (word := _unfit(plain, theirs)) is not None:
-        return Answer("c", about, reading, word, quantity, {})
-    return compare_shares(
-        [robustness(run, reading) for run in plain], [robustness(run, reading) for run in theirs], about, reading
-    )
+        return Answer("c", about, reading, word, "robust accuracy", {})
+    sides = [[robustness(run, reading) for run in side] for side in (plain, theirs)]
+    return compare_shares(sides[0], sides[1], about, reading)
 
 
 def compare_shares(
     plain: Sequence[Mapping[str, Number]], theirs: Sequence[Mapping[str, Number]], about: str, reading: str
 ) -> Answer:
-    """Claim (c) from robust accuracies by eps, one mapping for each seed; eps that one side lacks do not count."""
-    quantity = "robust accuracy"
-    rows = {}
-    for eps in plain[0] if plain else ():
-        found = _difference([row.get(eps) for row in plain], [row.get(eps) for row in theirs])
-        if found is not None:
-            rows[eps] = found
-    if not rows:
-        return Answer("c", about, reading, "not measured", quantity, {})
-    words = {_word(row["ratio"]) for row in rows.values()}
+    """Claim (c) from robust accuracies by eps, one mapping for each seed; eps that a run lacks do not count, nor 0."""
+    both = [*plain, *theirs]
+    shared = [eps for eps in (both[0] if plain and theirs else ()) if float(eps) > 0.0 and all(eps in s for s in both)]
+    rows = {
+        eps: _difference([side[eps] for side in plain], [side[eps] for side in theirs], len(shared)) for eps in shared
+    }
+    known = {eps: row for eps, row in rows.items() if row is not None}
+    if not known:
+        return Answer("c", about, reading, "not measured", "robust accuracy", {})
+    words = {_word(row) for row in known.values()}
     if {"holds", "fails"} <= words:
         verdict = "mixed"
     else:
-        verdict = next((word for word in ("holds", "fails") if word in words), "undecided")
-    return Answer("c", about, reading, verdict, quantity, rows)
+        verdict = next((word for word in ("holds", "fails") if word in words), _OPEN)
+    return Answer("c", about, reading, verdict, "robust accuracy", known)
 
 
-def _compare_accuracy(plain: Sequence[Run], theirs: Sequence[Run], about: str) -> Answer:
-    quantity = "test accuracy"
-    if (word := _unfit(plain, theirs)) is not None:
-        return Answer("d", about, "honest", word, quantity, {})
-    found = _difference([accuracy(run) for run in plain], [accuracy(run) for run in theirs])
-    if found is None:
-        return Answer("d", about, "honest", "not measured", quantity, {})
-    return Answer("d", about, "honest", "fails" if _word(found["ratio"]) == "fails" else "holds", quantity, found)
-
-
-def _unfit(plain: Sequence[Run], theirs: Sequence[Run]) -> str | None:
-    """Why two presets cannot be compared, or None: each must have been run, to its end."""
-    if not plain or not theirs:
+def _unfit(*sides: Sequence[Run]) -> str | None:
+    """Why presets cannot be judged, or None: each must have been run to its end, or all for as many epochs."""
+    if not all(sides):
         return "not run"
-    states = {run["status"] for run in (*plain, *theirs)}
-    return None if states == {"done"} else "diverged" if "diverged" in states else "under way"
+    runs = [run for side in sides for run in side]
+    states = {run["status"] for run in runs}
+    if states != {"done"}:
+        return "diverged" if "diverged" in states else "under way"
+    whole = all(run["epochs_done"] >= run["epochs_wanted"] for run in runs)
+    return None if whole or len({run["epochs_done"] for run in runs}) == 1 else "unequal epochs"
 
 
-def _difference(plain: Sequence[Number | None], theirs: Sequence[Number | None]) -> dict[str, Any] | None:
-    """Means over seeds, their difference, its standard error and the ratio; None where not enough was measured."""
+def _difference(
+    plain: Sequence[Number | None], theirs: Sequence[Number | None], comparisons: int = 1
+) -> dict[str, Any] | None:
+    """`intervals.difference` of numbers, with their kind; None where one of them was not measured."""
     left, right = [n for n in plain if n is not None], [n for n in theirs if n is not None]
-    if not left or not right:
+    if len(left) < len(plain) or len(right) < len(theirs):
         return None
-    means = [statistics.fmean(number.value for number in side) for side in (left, right)]
-    change = means[1] - means[0]
-    if len(left) > 1 and len(right) > 1:
-        spreads = [statistics.stdev(number.value for number in side) for side in (left, right)]
-        error = math.hypot(spreads[0] / math.sqrt(len(left)), spreads[1] / math.sqrt(len(right)))
-    else:
-        spreads, own = None, (left[0].error, right[0].error)
-        if own[0] is None or own[1] is None:
-            return None
-        error = math.hypot(own[0], own[1])
-    return {
-        "plain": means[0],
-        "other": means[1],
-        "difference": change,
-        "error": error,
-        "ratio": change / error if error > 0.0 else math.copysign(1e9, change) if change else 0.0,
-        "seeds": [len(left), len(right)],
-        "spread": spreads,
-        "kind": left[0].kind,
-    }
+    errors = [[number.error for number in side if number.error is not None] for side in (left, right)]
+    # the same images for every seed: their error does not shrink with the number of seeds
+    means = [statistics.fmean(e) if len(e) == len(s) else None for e, s in zip(errors, (left, right), strict=True)]
+    found = difference([n.value for n in left], [n.value for n in right], (means[0], means[1]), comparisons)
+    return None if found is None else {**found, "kind": left[0].kind}
 
 
-def _word(ratio: float) -> str:
-    return "holds" if ratio > _ERRORS else "fails" if ratio < -_ERRORS else "undecided"
-
-
-def _error(part: Mapping[str, Any]) -> float | None:
-    """Standard error of a mean over images."""
-    if part.get("std") is None or not part.get("images"):
-        return None
-    return float(part["std"] / math.sqrt(max(1.0, part["images"] * part["found"])))
-
-
-def _binomial(share: float, images: int) -> float:
-    """Standard error of a share of images, never 0: at 0 or 1 as for half an image more or less."""
-    guarded = min(max(share, 0.5 / images), 1.0 - 0.5 / images)
-    return math.sqrt(guarded * (1.0 - guarded) / images)
-
-
-def _end(curves: Mapping[str, Sequence[Any]], name: str) -> float | None:
-    return float(curves[name][-1]) if curves.get(name) and curves[name][-1] is not None else None
+def _word(found: Mapping[str, Any], level: float = 0.0) -> str:
+    low, high = found["interval"]
+    return "holds" if low > level else "fails" if high < level else _OPEN

@@ -37,7 +37,7 @@ def grid(
 
     `axes` are fields of `deep.TrainConfig` with their values, or `row` with names of `deep.ROWS`, each of which changes
     several fields of the preset at once; `fixed` are fields that are the same in all. Seeds decide initial weights, the
-    order of images and what is drawn; the images themselves are the same for all seeds. A job knows the rows that it is.
+    order of images and what is drawn; the images themselves are the same for all seeds. A job knows its rows.
     Raises UserError or ValueError in one line for a field, value, preset or data set that cannot be, and for an axis
     over a field that a row sets.
     """

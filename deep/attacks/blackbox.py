@@ -43,7 +43,8 @@ def decision_search(
     Brendel, Rauber & Bethge 2018).  ``queries`` counts the forward passes of an image, the start included.
 
     It finds distances several times too large on a sound model.  Where it beats a gradient attack, that attack failed:
-    this is what it is for (``flags``).  Randomness comes from ``generator``; errors as in ``minimum_norm``.
+    this is what it is for (``flags``).  Randomness comes from ``generator``; x of shape (n, ...), y of shape (n,) and
+    errors as in ``minimum_norm``.
     """
     check_count("queries", queries, _SHOTS + _HALVINGS)
     check_count("rows", rows, 1)

@@ -84,7 +84,7 @@ def pgd(
     rows: int = ROWS,
     leave: bool = True,
 ) -> FixedEps:
-    """Projected gradient descent from the label, within the ball of radius eps and the box.
+    """Projected gradient descent from the label, within the ball of radius eps and the box; x (n, ...), y (n,).
 
     delta <- ball_eps(clip(x + delta + step_size d) - x), with d = g / max(||g||, floor) for ``l2`` and sign(g) for
     ``linf`` (Madry et al. 2018), g the gradient of
@@ -129,7 +129,9 @@ def published_pgd(
     drawn back to distance eps from x, both as in the attack library used there.  ``vanished`` says on how many images
     the first gradient is below that floor: there the attack hardly moves, and what it reports is gradient masking.
     Two differences to the published script: it looks at the last point only, this at every point visited, which can
-    only find more; and images that are broken leave the batch.
+    only find more; and images that are broken leave the batch.  x is of shape (n, ...), y of shape (n,).
+
+    Raises ``ValueError`` without a box, in which the start is drawn, and as ``pgd`` does.
 
     Source: Wu & Yu (2019), section 5; eps 2.0 for the MNIST convolution nets (1.0 for constraint), 1.0 for the MLP, .4
     for the CIFAR convolution net.

@@ -112,7 +112,7 @@ def flags(
     Runs, in L2: the minimum-norm attack at ``steps`` and four times as many; PGD on the margin at ``eps`` (None: the
     median of the distances found) likewise, and once with an eps that is no bound; a decision-only search.  Shares are
     of the images that the model classifies correctly, but for the first five, which are of all.  A few dozen images
-    are enough.  No flag raised is not a proof of anything.
+    are enough.  No flag raised is not a proof of anything.  x is of shape (n, ...), y of shape (n,).
 
     Raises ``ValueError`` for wrong arguments, labels out of range among them.
     """

@@ -33,7 +33,7 @@ def sampled_estimate(
     spread: float = 4.0,
     dtype: torch.dtype | None = None,
 ) -> Distances:
-    """Return the sampled local-Lipschitz estimate of the distance of each x; kind ``estimate``.
+    """Return the sampled local-Lipschitz estimate of the distance of each x of (n, ...); kind ``estimate``.
 
         min( min over j != c of (f_c - f_j)(x) / max over s of ||grad (f_c - f_j)(x_s)||_*,  R ),
 

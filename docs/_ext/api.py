@@ -1,8 +1,7 @@
 """The API reference: `.. api:: theory` describes every public name of a page, and fails the build for gaps.
 
 A name without a text, an error or a shape that its text does not mention (docs/_ext/faces.py) is a warning, and `make
-docs` makes warnings errors. `api_known_gaps` in conf.py lists what is excused, and an excuse that is not needed is a
-warning too.
+docs` makes warnings errors.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ class Api(SphinxDirective):
                 lines += [f".. rubric:: {shown}", ""]
             lines += describe(name)
             for gap in faces.gaps(name):
-                if gap not in self.config.api_known_gaps:
-                    logger.warning("public name without its text: %s", gap, location=self.get_location())
+                logger.warning("public name without its text: %s", gap, location=self.get_location())
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=False)
 
 
@@ -64,16 +62,8 @@ def _process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
     lines[:] = docstrings.to_rst(lines)
 
 
-def _unneeded(app: Sphinx, env: Any) -> None:
-    there = {gap for name in faces.every_name() for gap in faces.gaps(name)}
-    for excuse in sorted(set(app.config.api_known_gaps) - there):
-        logger.warning("api_known_gaps excuses %r, which is no gap", excuse)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directive and the reading of docstrings."""
-    app.add_config_value("api_known_gaps", [], "env", [list])
     app.add_directive("api", Api)
     app.connect("autodoc-process-docstring", _process)
-    app.connect("env-check-consistency", _unneeded)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

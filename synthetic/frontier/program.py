@@ -111,7 +111,7 @@ class Frontier:
         return np.array(order), np.array([best[m] for m in order])
 
     def average_at(self, minimum: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bound of A(m); NaN above the SVM's minimum.
+        """Lower and upper bound of A(m), each of the shape of m; NaN above the SVM's minimum.
 
         Below: mixtures of the points found (A is concave). Above: the lines of all points.
         """
@@ -124,7 +124,10 @@ class Frontier:
         return np.where(beyond, np.nan, low), np.where(beyond, np.nan, np.maximum(high, low))
 
     def distance(self, minimum: npt.ArrayLike, average: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bound of the average margin that a classifier could gain at the same minimum: A(m) - a."""
+        """Lower and upper bound of the average margin that a classifier could gain at the same minimum: A(m) - a.
+
+        Each of the common shape of m and a, in the units of the data's norm.
+        """
         a = np.asarray(average, dtype=np.float64)
         low, high = self.average_at(minimum)
         return np.maximum(low - a, 0.0), high - a
