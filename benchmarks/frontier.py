@@ -1,6 +1,9 @@
 """Speed of the frontier and of learning curves, as JSON on stdout.
 
 python benchmarks/frontier.py
+
+`seconds` are those of the processor, `wall` stands beside; `growth` is the exponent of n in the former, per geometry
+and for the stream, from a least-squares line on log axes.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,32 +33,46 @@ def high_dimensional(n: int, d: int) -> tuple[np.ndarray[Any, Any], np.ndarray[A
     return x, y
 
 
+def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What a call returned, and its processor and wall seconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    found = call()
+    return found, {"seconds": time.process_time() - processor, "wall": time.perf_counter() - wall}
+
+
+def growth(rows: list[dict[str, Any]], size: str) -> float:
+    """The exponent e of the best fit seconds = constant * rows[size]^e."""
+    x, y = (np.log([row[key] for row in rows]) for key in (size, "seconds"))
+    return float(np.polyfit(x, y, 1)[0])
+
+
 def main() -> int:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for n in (500, 1000, 2000):
         x, y = high_dimensional(n, 100)
         for geometry in trade.GEOMETRIES:
-            start = time.perf_counter()
-            found = trade.frontier(x, y, geometry=geometry, points=50)
+            found, spent = timed(lambda x=x, y=y, g=geometry: trade.frontier(x, y, geometry=g, points=50))
             rows.append(
                 {
                     "n": n,
                     "d": 100,
                     "geometry": geometry,
                     "points": 50,
-                    "seconds": time.perf_counter() - start,
+                    **spent,
                     "residual": found.residual / found.mean_end.average,
                 }
             )
-    streams = []
+    streams: list[dict[str, Any]] = []
+    law, hinge = laws.get("gaussian-shared"), [catalogue.get("hinge")]
     for n in (10**5, 10**6, 10**7):
-        start = time.perf_counter()
-        learning.learning_curves(
-            laws.get("gaussian-shared"), [catalogue.get("hinge")], sizes=[n], seeds=1, rng=np.random.default_rng(0)
-        )
-        streams.append({"samples": n, "seconds": time.perf_counter() - start})
+        rng = np.random.default_rng(0)
+        spent = timed(lambda n=n, rng=rng: learning.learning_curves(law, hinge, sizes=[n], seeds=1, rng=rng))[1]
+        streams.append({"samples": n, **spent})
+    slopes = {g: growth([row for row in rows if row["geometry"] == g], "n") for g in trade.GEOMETRIES}
+    slopes["stream"] = growth(streams, "samples")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    json.dump({"frontier": rows, "histogram_stream": streams, "peak_gib": peak}, sys.stdout, indent=2)
+    found = {"frontier": rows, "histogram_stream": streams, "growth": slopes, "peak_gib": peak}
+    json.dump(found, sys.stdout, indent=2)
     print()
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -36,6 +37,12 @@ class Population:
         if limit not in self._thin:
             self._thin[limit] = _thinned(self, limit)
         return self._thin[limit]
+
+    @cached_property
+    def drawn_rows(self) -> tuple[FloatArray, IntArray]:
+        """The distinct posteriors of the draws (k, c), and which of them each draw has (m,); few where `cells`."""
+        rows, back = np.unique(self.posterior, axis=0, return_inverse=True)
+        return rows, np.asarray(back.reshape(-1), dtype=np.int64)
 
     @property
     def cells(self) -> bool:
@@ -114,8 +121,8 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int |
     drawn, labels = population.posterior[:draws], population.labels[:draws]
     if population.cells and not decisions.fast:
         wrong = decisions.searched(posterior)
-        rows, back = np.unique(drawn, axis=0, return_inverse=True)  # the posteriors of the cells, some drawn
-        chosen = decisions.searched(rows)[back.reshape(-1)]
+        rows, back = population.drawn_rows  # the posteriors of the cells, some drawn; all draws are used here
+        chosen = decisions.searched(rows)[back]
     else:
         wrong, chosen = decisions.wrong(posterior), decisions.wrong(drawn)
     lost = worst_loss(posterior, wrong)

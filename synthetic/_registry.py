@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._breakers import breaks_crammer_singer, breaks_naive, breaks_released, breaks_weston_watkins
-from ._doors import whole
+from ._doors import FloatArray, finite_array, whole
 from ._exponent import massart, tsybakov
 from ._gaussian import GaussianMixture
 from ._law import Law
@@ -73,11 +73,23 @@ def _gaussian_line(separation: float = 2.0) -> Law:
     return GaussianMixture([0.4, 0.6], [[-half], [half]], [[[1.0]], [[2.0]]])
 
 
-def _gaussian_shared(separation: float = 1.5, weight: float = 0.5, dimension: int = 2) -> Law:
-    """Two classes, means `separation` apart along (1, ..., 1), unit covariance; weight = P(Y = 1)."""
+def _gaussian_shared(
+    separation: float = 1.5, weight: float = 0.5, dimension: int = 2, covariance: npt.ArrayLike | None = None
+) -> Law:
+    """Two classes, means `separation` apart along (1, ..., 1), weight = P(Y = 1); a unit covariance, or d^2 entries."""
     d = _count("dimension", dimension, 1)
     shift = np.full(d, 0.5 * separation / d**0.5)
-    return GaussianMixture([1.0 - weight, weight], [-shift, shift], np.eye(d))
+    return GaussianMixture([1.0 - weight, weight], [-shift, shift], _square(covariance, d))
+
+
+def _square(entries: npt.ArrayLike | None, d: int) -> FloatArray:
+    """A (d, d) covariance from its d^2 entries row by row; the identity for None."""
+    if entries is None:
+        return np.eye(d)
+    found = np.atleast_1d(finite_array("covariance", entries))
+    if found.size != d * d:
+        raise ValueError(f"len(covariance)={found.size} must be {d * d}: the rows of a ({d}, {d}) matrix")
+    return found.reshape(d, d)
 
 
 def _gaussian_own(weight: float = 0.6) -> Law:
@@ -85,14 +97,20 @@ def _gaussian_own(weight: float = 0.6) -> Law:
     return GaussianMixture([1.0 - weight, weight], [[0.1, -0.3], [1.2, 0.8]], spread)
 
 
-def _gaussian_classes(classes: int = 3, radius: float = 1.2, dimension: int = 2) -> Law:
-    """Classes on a circle of the first two coordinates, weights in the ratio 1 : 2 : ... : c plus c."""
+def _gaussian_classes(
+    classes: int = 3,
+    radius: float = 1.2,
+    dimension: int = 2,
+    weights: npt.ArrayLike | None = None,
+    covariance: npt.ArrayLike | None = None,
+) -> Law:
+    """Classes on a circle of the first two coordinates, weights in the ratio 1 : 2 : ... : c plus c where not given."""
     c, d = _count("classes", classes, 2), _count("dimension", dimension, 2)
     angle = 2.0 * np.pi * (np.arange(c) + 0.3) / c
     means = np.zeros((c, d))
     means[:, 0], means[:, 1] = radius * np.cos(angle), radius * np.sin(angle)
-    weight = c + np.arange(1.0, c + 1.0)
-    return GaussianMixture(weight / weight.sum(), means, np.eye(d))
+    ratio = c + np.arange(1.0, c + 1.0)
+    return GaussianMixture(ratio / ratio.sum() if weights is None else weights, means, _square(covariance, d))
 
 
 def _cells() -> Law:

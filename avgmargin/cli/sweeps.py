@@ -160,17 +160,25 @@ def _cell(value: Any) -> str:
 def paper(asked: Namespace) -> ExitCode:
     """`reproduce --scale paper`; 1 where a run failed or diverged."""
     from avgmargin.networks.tables import COLUMNS
+    from avgmargin.report.stored import write_networks
     from avgmargin.sweeps.paper import PaperRequest, reproduce_paper
 
     images = {} if asked.images is None else {"images": asked.images}
     request = PaperRequest(asked.only, asked.seed, asked.epochs, data_dir=asked.data_dir, **images)
     root = Path(asked.out or "runs/reproduce-paper")
     found = reproduce_paper(request, root, workers_of(asked.jobs), asked.backend, asked.scheduler, tell)
+    found["report"] = str(write_networks(root)) if found["rows"] else None
     if asked.json:
         print_json({**found, "folder": str(root)})
     else:
         if found["rows"]:
             _show_rows(COLUMNS, found["rows"])
         counts = ", ".join(f"{found[name]} {name}" for name in ("done", "diverged", "failed"))
-        show_pairs([("runs", f"{counts} of {found['jobs']}"), ("results", found["results"])])
+        show_pairs(
+            [
+                ("runs", f"{counts} of {found['jobs']}"),
+                ("results", found["results"]),
+                ("report", found["report"] or "none: no run ended"),
+            ]
+        )
     return ExitCode.DONE if found["done"] == found["jobs"] else ExitCode.FAILED

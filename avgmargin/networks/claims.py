@@ -38,7 +38,7 @@ TITLES = {
 }
 RULES = {
     "a": (
-        "From epoch 1 to the last epoch measured of a finished run. The average falls (rises) where its change is "
+        "From epoch 1 to the end of a finished run. The average falls (rises) where its change is "
         f"below (above) zero by more than {_ERRORS:g} errors: on a curve of every epoch the error is the standard "
         f"deviation over its last {_LATE} points, on sampled images the standard error of the two means. A minimum is "
         "a number of the fixed images that it is taken over, and says nothing of others. Over all training images it "
@@ -105,7 +105,7 @@ def _through(runs: Sequence[Run], about: str, reading: str) -> Answer:
     quantity = "average and minimum margin from epoch 1 to the last"
     if (word := _unfit(runs)) is not None:
         return Answer("a", about, reading, word, quantity, {})
-    found = [_change(margin_through(run, reading)) for run in runs]
+    found = [_change(margin_through(run, reading), run["epochs_done"]) for run in runs]
     known = [numbers for numbers in found if numbers is not None]
     if len(known) < len(found):
         return Answer("a", about, reading, "not measured", quantity, {})
@@ -114,15 +114,20 @@ def _through(runs: Sequence[Run], about: str, reading: str) -> Answer:
     return Answer("a", about, reading, verdict, quantity, {**known[0], "seeds": len(known)})
 
 
-def _change(curve: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What a curve says from epoch 1 to its end; None where it has not both."""
-    if curve is None or 1 not in curve["epochs"] or curve["epochs"][-1] <= 1:
+def _change(curve: Mapping[str, Any] | None, end: int) -> dict[str, Any] | None:
+    """What a curve says from epoch 1 to the end of training; None where it has not both."""
+    if curve is None or 1 not in curve["epochs"] or not 1 < curve["epochs"][-1] == end:
         return None
     first, last = curve["epochs"].index(1), len(curve["epochs"]) - 1
     mean, least = ([curve[name][first], curve[name][last]] for name in ("mean", "minimum"))
     if None in mean or None in least:
         return None
-    numbers = {"epochs": [curve["epochs"][first], curve["epochs"][last]], "mean": mean, "minimum": least, "low": None}
+    numbers: dict[str, Any] = {
+        "epochs": [curve["epochs"][first], curve["epochs"][last]],
+        "mean": mean,
+        "minimum": least,
+        "low": None,
+    }
     if curve["low"] is None:
         noise = {name: _noise(curve[name][first + 1 :]) for name in ("mean", "minimum")}
         numbers |= {"error": noise["mean"], "least": _moves(least, noise["minimum"])}
@@ -170,8 +175,10 @@ def _compare(
 ) -> Answer:
     if (word := _unfit(plain, theirs)) is not None:
         return Answer(claim, about, reading, word, quantity, {})
-    sides = [[accuracy(run) if claim == "d" else mean_margin(run, reading) for run in side] for side in (plain, theirs)]
-    found = _difference(*sides)
+    left, right = (
+        [accuracy(run) if claim == "d" else mean_margin(run, reading) for run in side] for side in (plain, theirs)
+    )
+    found = _difference(left, right)
     if found is None:
         return Answer(claim, about, reading, "not measured", quantity, {})
     return Answer(claim, about, reading, _word(found, -_LOST if claim == "d" else 0.0), quantity, found)

@@ -14,6 +14,8 @@ import deep
 from avgmargin.common.errors import UserError
 from avgmargin.common.files import read_object
 
+from .intervals import order_interval
+
 __all__ = ["condense", "find_runs", "measured_of", "thinned"]
 
 _POINTS = 100  # of a curve
@@ -33,12 +35,14 @@ _CURVES = tuple(
     )
 )
 _PER_IMAGE = ("values", "correct")
+_LOW = 0.05  # the quantile of signed distances that has its interval
 
 
 def condense(folder: Path, measured: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a page needs of a run, finished or under way; `measured` is its `measure.json`, where there is one.
 
-    Values of single images are dropped. Raises UserError for what is no run.
+    Values of single images are dropped, and the interval of their 5% quantile (`intervals.order_interval`) is kept.
+    Raises UserError for what is no run.
     """
     try:
         found = deep.load_progress(folder)
@@ -106,6 +110,12 @@ def thinned(count: int, most: int = _POINTS) -> list[int]:
     return sorted({*early, *range(0, count, step), count - 1})
 
 
+def _low(part: Mapping[str, Any]) -> list[float | None]:
+    far = [math.inf if distance is None else distance for distance in part["values"]]
+    signed = [distance if right else -distance for distance, right in zip(far, part["correct"], strict=True)]
+    return [_short(end) for end in order_interval(signed, _LOW)]
+
+
 def _short(value: Any) -> float | None:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
@@ -113,8 +123,10 @@ def _short(value: Any) -> float | None:
 
 
 def _without_images(value: Any) -> Any:
+    """The value without those of single images; where they were, the interval of their low quantile, signed."""
     if isinstance(value, Mapping):
-        return {key: _without_images(inner) for key, inner in value.items() if key not in _PER_IMAGE}
+        kept = {key: _without_images(inner) for key, inner in value.items() if key not in _PER_IMAGE}
+        return kept if not all(key in value for key in _PER_IMAGE) else kept | {"q05_interval": _low(value)}
     if isinstance(value, list):
         return [_without_images(inner) for inner in value]
     return _short(value) if isinstance(value, float) else value

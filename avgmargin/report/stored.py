@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avgmargin.common.errors import UserError
-from avgmargin.common.files import refresh_manifest
+from avgmargin.common.errors import UserError, one_line
+from avgmargin.common.files import read_object, refresh_manifest
 from theory.storage import write_atomic
 
-from . import page
+from . import networks, page
 from .assemble import Report, load, write
 from .sentences import number
 
@@ -26,9 +27,14 @@ Row = dict[str, Any]
 
 
 def write_again(root: Path) -> Path:
-    """Write figures, tables and page of a run from its report.json; UserError where that is not whole."""
+    """Write figures, tables and page of a run from its report.json; UserError where that is not whole.
+
+    Of a folder of training runs, or of results of them, gather them first (`networks.gather`).
+    """
     from jinja2 import TemplateError
 
+    if (known := read_object(root / "report.json")) is None or known.get("format") == networks.FORMAT:
+        return write_networks(root, known)
     found = load(root)
     try:
         written = write(found, root)
@@ -36,6 +42,25 @@ def write_again(root: Path) -> Path:
         raise _not_whole(root, error) from None
     refresh_manifest(root, written)
     return written[-1]
+
+
+def write_networks(root: Path, known: Mapping[str, Any] | None = None) -> Path:
+    """Write the page of the training runs in a folder; from `known`, its report.json, where they are there no more."""
+    if networks.holds_networks(root):
+        try:
+            report = networks.assemble(networks.gather(root), shlex.join(["avgmargin", "report", str(root)]))
+        except (LookupError, TypeError, AttributeError) as error:
+            words = one_line(f"{type(error).__name__}: {error}")
+            raise UserError(f"{str(root)!r} must hold whole results of training runs; {words}") from None
+    elif known is not None and known.get("version") == networks.VERSION:
+        report = dict(known)
+    elif (root / "config.toml").is_file():
+        raise UserError(
+            f"{str(root)!r} is one training run; the page is of the folder that it lies in: {str(root.parent)!r}"
+        )
+    else:
+        raise UserError(f"run folder {str(root)!r} must hold a readable report.json, or training runs")
+    return networks.write(root, report)[-1]
 
 
 def write_comparison(names: Sequence[str], out: str | None) -> tuple[list[Row], Path]:

@@ -52,8 +52,8 @@ def run_jobs(
         for index, record in coming:
             found[index] = record
             watcher.end(record["name"], _words(record))
-            _write(root, [found[i] for i in sorted(found)], len(jobs))
-    return _write(root, [found[i] for i in sorted(found)], len(jobs))
+            _write(root, [found[i] for i in sorted(found)], jobs)
+    return _write(root, [found[i] for i in sorted(found)], jobs)
 
 
 def spread_over_seeds(rows: Iterable[Record]) -> list[dict[str, Any]]:
@@ -101,13 +101,14 @@ def _words(record: Record) -> str:
     return f"done, {record['epochs']} epochs, test accuracy {final['test_accuracy']:.4f}"
 
 
-def _write(root: Path, rows: list[Record], total: int) -> dict[str, Any]:
+def _write(root: Path, rows: list[Record], jobs: Sequence[TrainJob]) -> dict[str, Any]:
     """What is known so far of this sweep; rows of earlier sweeps in the same folder are in neither file."""
     counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "diverged", "failed")}
     made = {
-        "jobs": total,
+        "jobs": len(jobs),
         "ended": len(rows),
         **counts,
+        "measure": next((dict(job.measure) for job in jobs if job.measure is not None), None),
         "runs": rows,
         "groups": spread_over_seeds(rows),
     }

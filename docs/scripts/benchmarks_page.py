@@ -69,6 +69,10 @@ def _each(section: str, name: str, value: str, pick: Callable[..., float]) -> An
     return read
 
 
+def _largest(section: str, name: str) -> Any:
+    return lambda run: max(map(float, run[section][name].values()))
+
+
 def _posterior(two_moons: bool) -> Any:
     def read(run: Mapping[str, Any]) -> float:
         rows = [row for row in run["laws"]["laws"] if row["law"].startswith(("two-moons", "moons")) == two_moons]
@@ -122,8 +126,15 @@ LINES: dict[str, tuple[Line, ...]] = {
         Line("2 processes against one", 1.7, "times", _path("prover", "catalogue", "ratio"), least=True),
     ),
     "Laws": (
+        Line(
+            "the whole catalogue on all laws in the plane: processor seconds per core of two",
+            60.0,
+            "s",
+            _path("laws", "population", "per_core"),
+        ),
         Line("posterior of 10^6 points in the plane, slowest law but moons", 1.0, "s", _posterior(False)),
         Line("... two moons", 5.0, "s", _posterior(True)),
+        Line("... growth with the points n: the exponent of n", 1.2, "", _some("laws", "laws", {}, "growth")),
         Line(
             "minimisers against a loop of scipy searches",
             50.0,
@@ -142,6 +153,7 @@ LINES: dict[str, tuple[Line, ...]] = {
         ),
         Line("... linf", 20.0, "s", _some("frontier", "frontier", {"n": 2000, "geometry": "linf"}, "seconds")),
         Line("... l1", 20.0, "s", _some("frontier", "frontier", {"n": 2000, "geometry": "l1"}, "seconds")),
+        Line("... growth with n, steepest: the exponent of n", 1.2, "", _largest("frontier", "growth")),
         Line("10^7 samples as a stream: memory", 2.0, "GiB", _path("frontier", "peak_gib")),
     ),
     "Training": (

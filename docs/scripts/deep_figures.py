@@ -10,10 +10,13 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from avgmargin.networks.claims import families, margin_through, robustness
+from avgmargin.networks.claims import families
+from avgmargin.networks.readings import margin_through, robustness
 
 _STYLES = {"plain": ("#3b6fb6", "-"), "constraint": ("#8a5fb0", ":"), "reg": ("#12876f", "--")}
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "avgmargin", "svg.fonttype": "none", "font.size": 9, "axes.grid": True}
+_SHOWN = ("test_accuracy", "attack accuracy at 1")
+_OF_LR = {0.01: "#3b6fb6", 0.002: "#12876f"}
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -29,6 +32,38 @@ def draw_all(runs: Runs) -> dict[str, str]:
                     figure.savefig(text, format="svg", metadata={"Date": None})
                     found[f"{family}-{name}"] = text.getvalue()
     return found
+
+
+def draw_sweeps(sweeps: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """SVG text by name, of each sweep whose runs were attacked: accuracy and robust accuracy, a dot for each seed."""
+    found = {}
+    with matplotlib.rc_context(_SETTINGS):
+        for name, sweep in sweeps.items():
+            groups = [group for group in sweep["groups"] if group["done"]]
+            if groups and all(_SHOWN[1] in group["metrics"] for group in groups):
+                text = io.StringIO()
+                _sweep(groups).savefig(text, format="svg", metadata={"Date": None})
+                found[f"sweep-{name}"] = text.getvalue()
+    return found
+
+
+def _sweep(groups: Sequence[Mapping[str, Any]]) -> Figure:
+    groups = sorted(groups, key=lambda group: float(group["metrics"][_SHOWN[1]]["mean"]))
+    varied = [k for k in groups[0]["config"] if len({str(group["config"].get(k)) for group in groups}) > 1]
+    names = [
+        ", ".join(group.get("rows") or (f"{key}={group['config'].get(key)}" for key in varied)) for group in groups
+    ]
+    figure = Figure(figsize=(8.0, 0.6 + 0.27 * len(groups)), layout="constrained")
+    for panel, metric in zip(figure.subplots(1, 2, sharey=True), _SHOWN, strict=True):
+        for place, group in enumerate(groups):
+            values = group["metrics"][metric]["values"]
+            colour = _OF_LR.get(group["config"]["lr"], "#5d6877")
+            panel.plot(values, [place] * len(values), "o", color=colour, alpha=0.6, markersize=4)
+            panel.plot([group["metrics"][metric]["mean"]], [place], "|", color=colour, markersize=12)
+        panel.set_yticks(range(len(groups)), names, fontsize=7)
+        _label(panel, "", metric.replace("_", " "))
+    figure.supxlabel("a dot for each seed, a bar for their mean; blue lr .01, green lr .002", fontsize=8)
+    return figure
 
 
 def _members(runs: Runs, family: str) -> list[tuple[str, Mapping[str, Any]]]:

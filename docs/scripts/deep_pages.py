@@ -6,17 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avgmargin.networks.claims import RULES, Answer, Number, compare_shares, families, judge, share_of
+from avgmargin.networks.claims import RULES, TITLES, Answer, compare_shares, families, judge
+from avgmargin.networks.intervals import difference, share_error
+from avgmargin.networks.readings import Number, share_of
 from avgmargin.networks.tables import final_parts
 from deep import PRESETS
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
-_TITLES = {
-    "a": "(a) Through plain training the average margin falls and the minimum margin rises",
-    "b": "(b) The penalty raises the average margin",
-    "c": "(c) It raises robustness",
-    "d": "(d) Accuracy is kept",
-}
+_BASE, _ROBUST = "ce", "attack accuracy at 1"  # the row that others are compared with, and in what
 _DIGITS = 4  # significant ones shown
 _FAMILIES = tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in PRESETS))
 
@@ -32,7 +29,7 @@ def page(
     answers = {family: judge(runs, family) for family in families(runs)}
     every = [answer for found in answers.values() for answer in found]
     parts = [_head(), _overview(answers)]
-    for letter, title in _TITLES.items():
+    for letter, title in TITLES.items():
         parts.append(_claim(letter, title, [answer for answer in every if answer.claim == letter], figures))
     parts += [_activity(runs, others), _norms(runs, others), _estimates(runs, others)]
     parts += [_sweep(name, found) for name, found in sorted(sweeps.items())]
@@ -104,19 +101,24 @@ def _sentence(letter: str, answers: Sequence[Answer]) -> str:
 
 
 def _rows_through(answers: Sequence[Answer]) -> list[str]:
-    lines = ["| run | reading | kind | on | epochs | average margin | error | | minimum margin | | verdict |"]
-    lines.append("|---|---|---|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| run | reading | kind | on | epochs | average margin | error | | minimum margin | 5% quantile, with interval "
+        "| minimum | verdict |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for answer in answers:
         n = answer.numbers
         if not n:
-            lines.append(f"| {answer.about} | {answer.reading} | | | | | | | | | {answer.verdict} |")
+            lines.append(f"| {answer.about} | {answer.reading} | | | | | | | | | | {answer.verdict} |")
             continue
+        low = "" if n["low"] is None else " to ".join(map(_ranged, n["low"]))
         cells = [answer.about, answer.reading, n["kind"], n["on"], " to ".join(f"{e:g}" for e in n["epochs"])]
         cells += [
             _arrow(n["mean"]),
-            f"{n['error']:.2g}",
+            "" if n["error"] is None else f"{n['error']:.2g}",
             n["average"],
             _arrow(n["minimum"]),
+            low,
             n["least"],
             answer.verdict,
         ]
@@ -145,13 +147,21 @@ def _rows_robust(answers: Sequence[Answer]) -> list[str]:
     return lines
 
 
+def _ranged(low: Mapping[str, Any]) -> str:
+    value = "" if low["value"] is None else f"{low['value']:.3f}"
+    if low["interval"] is None:
+        return f"{value} (interval not kept)"
+    return f"{value} [{', '.join('?' if end is None else f'{end:.3f}' for end in low['interval'])}]"
+
+
 def _arrow(pair: Sequence[float | None]) -> str:
     return " to ".join("" if value is None else f"{value:.4f}" for value in pair)
 
 
 def _change(n: Mapping[str, Any]) -> str:
     seeds = "" if n["spread"] is None else f" ({n['seeds'][0]} and {n['seeds'][1]} seeds)"
-    return f"{n['difference']:+.4f} +- {n['error']:.2g}{seeds}"
+    low, high = n["interval"]
+    return f"{n['difference']:+.4f} [{low:+.4f}, {high:+.4f}] across {n['by']}{seeds}"
 
 
 def _activity(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
@@ -231,26 +241,89 @@ def _estimates(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sweep(name: str, found: Mapping[str, Any]) -> str:
-    groups = found["groups"]
+    groups = [group for group in found["groups"] if group["done"]]
+    rows = any("rows" in group for group in groups)
     fields = [key for key in groups[0]["config"] if len({str(g["config"].get(key)) for g in groups}) > 1]
-    metrics = [key for key in groups[0]["metrics"] if all(key in g["metrics"] for g in groups if g["done"])]
+    metrics = [key for key in groups[0]["metrics"] if all(key in g["metrics"] for g in groups)]
+    measured = [key for key in metrics if key.startswith(("attack ", "estimate mean", "lower mean", "pgd"))]
+    metrics = [key for key in metrics if key in ("train_accuracy", "test_accuracy", *measured) or not measured]
     epochs = sorted({group["config"]["epochs"] for group in groups})
     data = sorted({group["config"]["dataset"] for group in groups})
     lines = [f"## Sweep: {name}", ""]
     lines.append(
         f"{found['done']} runs done, {found['diverged']} diverged, {found['failed']} failed; "
-        f"{', '.join(map(str, epochs))} epochs on {', '.join(data)}. Mean and standard deviation over "
+        f"{', '.join(map(str, epochs))} epochs on {', '.join(data)}{_sizes(groups)}. Mean and standard deviation over "
         "seeds; the same images and the same seeds in every row."
     )
+    if found.get("measure"):
+        images = found["measure"]["effort"]["images"]
+        lines[-1] += (
+            f" `attack` is the minimum-norm attack in the box on the first {images} test images: distances and "
+            "accuracies are *upper* bounds. `estimate` is the paper's sampled number."
+        )
+    if rows:
+        return "\n".join([*lines, "", *_row_table(groups, metrics, found), *_sweep_figure(name, groups)])
     lines += ["", f"| {' | '.join([*fields, 'seeds', *metrics])} |", "|---" * (len(fields) + len(metrics) + 1) + "|"]
     for group in groups:
         cells = [str(group["config"].get(field)) for field in fields] + [str(group["done"])]
-        for key in metrics:
-            metric = group["metrics"].get(key)
-            spread = "" if metric is None or metric["std"] is None else f" +- {metric['std']:.2g}"
-            cells.append("" if metric is None else f"{metric['mean']:.4f}{spread}")
+        lines.append(f"| {' | '.join([*cells, *(_spread(group['metrics'].get(key)) for key in metrics)])} |")
+    return "\n".join([*lines, *_sweep_figure(name, groups)])
+
+
+def _sizes(groups: Sequence[Mapping[str, Any]]) -> str:
+    hidden = sorted({group["config"]["hidden"] for group in groups if group["config"]["model"] == "mlp"})
+    return f", {', '.join(map(str, hidden))} hidden units" if hidden else ""
+
+
+def _spread(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return ""
+    return f"{metric['mean']:.4f}" + ("" if metric["std"] is None else f" +- {metric['std']:.2g}")
+
+
+def _row_table(groups: Sequence[Mapping[str, Any]], metrics: Sequence[str], found: Mapping[str, Any]) -> list[str]:
+    """The rows of a comparison, the most robust first, with the difference from `ce` at the eps of the comparison."""
+    base = next((group for group in groups if _BASE in group.get("rows", [])), None)
+    shown = [key for key in metrics if not key.endswith(("minimum", "at 1.5"))]
+    lines = []
+    if base is not None and _ROBUST in base["metrics"]:
+        groups = sorted(groups, key=lambda group: -group["metrics"][_ROBUST]["mean"])
+        lines.append(
+            f"Last column: difference of `{_ROBUST}` from the row `{_BASE}` (cross-entropy alone at the learning rate "
+            "of the preset), with its interval, the wider of across images and across seeds (Welch's t), all "
+            f"{len(groups) - 1} covered together (Bonferroni). A learning rate five times larger is another run, not "
+            "another penalty: compare within a learning rate."
+        )
+        lines.append("")
+    header = ["row", "lr", "beta", "seeds", *shown, f"against {_BASE}"]
+    lines += [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for group in groups:
+        config = group["config"]
+        cells = [", ".join(group.get("rows", [])), f"{config['lr']:g}", f"{config['beta']:g}", str(group["done"])]
+        cells += [_spread(group["metrics"].get(key)) for key in shown]
+        cells.append("" if base is None or group is base else _against(base, group, found, len(groups) - 1))
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return lines
+
+
+def _against(base: Mapping[str, Any], group: Mapping[str, Any], found: Mapping[str, Any], comparisons: int) -> str:
+    sides = [each["metrics"].get(_ROBUST) for each in (base, group)]
+    if sides[0] is None or sides[1] is None or not found.get("measure"):
+        return ""
+    images = found["measure"]["effort"]["images"]
+    errors = (share_error(sides[0]["mean"], images), share_error(sides[1]["mean"], images))
+    row = difference(sides[0]["values"], sides[1]["values"], errors, comparisons)
+    if row is None:
+        return ""
+    low, high = row["interval"]
+    word = "higher" if low > 0.0 else "lower" if high < 0.0 else "not decided"
+    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}] {word}"
+
+
+def _sweep_figure(name: str, groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not all(_ROBUST in group["metrics"] for group in groups):
+        return []
+    return ["", f"![sweep-{name}](../results/deep/sweep-{name}.svg)"]
 
 
 def _published(published: Mapping[str, Any]) -> str:

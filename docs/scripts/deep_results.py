@@ -5,7 +5,7 @@ python docs/scripts/deep_results.py --runs runs/paper [--measured runs/paper/mea
 python docs/scripts/deep_results.py --sweep ablation=runs/ablation/sweep.json            # keep a sweep, then build
 python docs/scripts/deep_results.py [--check]                                            # build from what is kept
 
-Every verdict is computed by avgmargin.deep_claims from the JSON files; nothing on the page is typed in.
+Every verdict is computed by avgmargin.networks.claims from the JSON files; nothing on the page is typed in.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def keep_sweep(pair: str, out: Path) -> None:
     """Keep the groups of a sweep under a name: configurations, and mean and spread of each metric over seeds."""
     name, _, file = pair.partition("=")
     found = json.loads(Path(file).read_text(encoding="utf-8"))
-    kept = {key: found[key] for key in ("jobs", "done", "diverged", "failed", "groups")}
+    kept = {key: found.get(key) for key in ("jobs", "done", "diverged", "failed", "measure", "groups")}
     for group in kept["groups"]:
         for metric in group["metrics"].values():
             metric["values"] = [float(f"{value:.7g}") for value in metric["values"]]
@@ -81,7 +81,7 @@ def build(docs: Path) -> dict[Path, bytes]:
         for name in ("published", "published_bounds")
         if (file := docs / "results" / f"{name}.json").is_file()
     }
-    figures = deep_figures.draw_all(presets)
+    figures = deep_figures.draw_all(presets) | deep_figures.draw_sweeps(sweeps)
     text = deep_pages.page(presets, others, sweeps, published, sorted(figures))
     rows = table([run for members in presets.values() for run in members] + others)
     made = {docs / "deep" / "results.md": text.encode("utf-8")}

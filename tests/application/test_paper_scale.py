@@ -50,6 +50,13 @@ def test_presets_are_trained_measured_and_condensed_once(here: Here, tmp_path: P
         kept = json.loads((tmp_path / "o" / "results" / f"{row['run']}.json").read_text())
         assert [record["epoch"] for record in kept["measured"]["epochs"]] == [0, 1, 2]
         assert "values" not in kept["measured"]["epochs"][-1]["parts"]["attack"]
+    page = Path(found["report"]).read_text(encoding="utf-8")
+    for word in ("rigorous lower", "estimate", "upper", "exact", "as published", "honest", "mnist-lr-reg"):
+        assert word in page
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    told = {(a["reading"], a["verdict"]) for claim in report["claims"] for a in claim["answers"]}
+    assert {reading for reading, _ in told} == {"as published", "honest"}
+    assert not {"not measured", "not run"} & {word for _, word in told}
     files = {p: p.stat().st_mtime_ns for p in (tmp_path / "o").glob("measured/*/parts/*.json")}
     code, out, err = here(*words, "--jobs", "1", "--out", "o", "--json")
     assert code == 0
@@ -94,12 +101,17 @@ def made_up(name: str, *, mean: float, robust: float, accuracy: float, falls: bo
     rows = []
     for epoch, factor in ((0, 0.2), (1, 1.6 if falls else 0.4), (200, 1.0)):
         least = {0: -1.0, 1: -0.5 if falls else 0.5, 200: 0.05}[epoch]
+        low = {"minimum": least, "q05": least + 0.1, "q05_interval": [least, least + 0.2]}
         margins = {
-            "estimate": part("estimate", 1.1 * mean * factor) | {"minimum": least},
-            "attack-unboxed": part("upper", mean * factor) | {"minimum": least},
+            "estimate": part("estimate", 1.1 * mean * factor) | low,
+            "attack-unboxed": part("upper", mean * factor) | low,
         }
         rows.append({"epoch": epoch, "parts": margins})
-    pgd = {"images": images, "rows": [{"eps": 1.0, "robust_accuracy": min(1.0, robust + 0.4), "vanished": 0.9}]}
+    pgd = {
+        "kind": "upper",
+        "images": images,
+        "rows": [{"eps": 1.0, "robust_accuracy": min(1.0, robust + 0.4), "vanished": 0.9}],
+    }
     released = {"kind": "exact", "tau": 5.0, "images": 60000, "accuracy": 1.0, "paper": 0.2, "released": 0.0}
     rows[-1]["parts"] |= {"attack": part("upper", 1.2 * mean), "pgd-published": pgd, "penalty": released}
     return {
@@ -140,11 +152,12 @@ def test_every_rule_can_say_no(family: dict[str, Any]) -> None:
     assert verdicts(family | {"mnist-mlp-plain": rising}, "mnist-mlp-plain")["a", "honest"] == "fails"
     for change, claim, word in (
         ({"mean": 0.5}, "b", "fails"),
-        ({"mean": 0.81}, "b", "undecided"),
+        ({"mean": 0.81}, "b", "not decided"),
         ({"robust": 0.05}, "c", "fails"),
-        ({"robust": 0.3}, "c", "undecided"),
+        ({"robust": 0.3}, "c", "not decided"),
         ({"accuracy": 0.9}, "d", "fails"),
-        ({"accuracy": 0.9795}, "d", "holds"),
+        ({"accuracy": 0.9795}, "d", "holds"),  # a little less, and certainly not a point less
+        ({"accuracy": 0.969}, "d", "not decided"),  # an interval that straddles the point
     ):
         numbers = {"mean": 1.4, "robust": 0.6, "accuracy": 0.981} | change
         moved = verdicts(family | {"mnist-mlp-reg": made_up("mnist-mlp-reg", **numbers)}, "mnist-mlp-reg")
@@ -157,9 +170,98 @@ def test_runs_on_their_way_or_measured_too_early_are_not_compared(family: dict[s
     running["mnist-mlp-reg"]["status"] = "under way"
     assert set(verdicts(running, "mnist-mlp-reg").values()) == {"under way"}
     early = copy.deepcopy(family)
-    early["mnist-mlp-reg"]["epochs_done"] = 150  # what was measured belongs to another epoch
+    for run in early.values():
+        run["epochs_done"] = run["epochs_wanted"] = 250  # what was measured belongs to another epoch
     found = verdicts(early, "mnist-mlp-reg")
+    assert verdicts(early, "mnist-mlp-plain")["a", "honest"] == "not measured"
     assert found["b", "honest"] == found["c", "as published"] == "not measured"
+
+
+def test_a_claim_about_training_needs_its_end_and_more_than_a_minimum(family: dict[str, Any]) -> None:
+    def word(change: Callable[[Any], None], reading: str = "honest") -> str:
+        runs = copy.deepcopy(family)
+        change(runs["mnist-mlp-plain"])
+        return verdicts(runs, "mnist-mlp-plain")["a", reading]
+
+    def overlap(run: Any) -> None:  # the minimum rises as before, and the interval of the low quantile does not tell
+        for row in run["measured"]["epochs"]:
+            row["parts"]["attack-unboxed"]["q05_interval"] = [-0.6, 0.3]
+
+    def unknown(run: Any) -> None:
+        for row in run["measured"]["epochs"]:
+            del row["parts"]["attack-unboxed"]["q05_interval"]
+
+    def sinks(run: Any) -> None:
+        run["measured"]["epochs"][-1]["parts"]["attack-unboxed"]["q05_interval"] = [-0.9, -0.8]
+
+    assert word(lambda run: run.update(status="under way")) == "under way"
+    assert word(lambda run: run.update(status="diverged")) == "diverged"
+    assert word(overlap) == word(unknown) == "not decided"
+    assert word(overlap, "as published") == "holds"
+    assert word(sinks) == "fails"
+    (flat,) = {word(lambda run: _level(run))}
+    assert flat == "not decided"
+
+
+def _level(run: Any) -> None:
+    """The average of epoch 1 a little above the last: within two errors of sqrt(2) .5 / 10."""
+    row = next(row for row in run["measured"]["epochs"] if row["epoch"] == 1)
+    row["parts"]["attack-unboxed"]["signed_mean"] = 0.8 + 0.13
+
+
+def test_a_curve_of_all_training_images_is_judged_by_its_own_noise() -> None:
+    def word(mean: float, least: float) -> tuple[str, str, str]:
+        config = deep.preset("mnist-lr-plain").to_dict()
+        epochs = list(range(41))
+        wave = [0.01 * (-1) ** epoch for epoch in epochs]  # noise of standard deviation .01
+        curves = {
+            "epoch": [float(epoch) for epoch in epochs],
+            "train_distance_mean": [0.5, 1.0, *(mean + noise for noise in wave[2:])],
+            "train_distance_min": [-2.0, -1.0, *(least + noise for noise in wave[2:])],
+        }
+        run = {"config": config, "status": "done", "epochs_done": 40, "epochs_wanted": 40, "curves": curves}
+        answers = deep_claims.judge({"mnist-lr-plain": [run]}, "mnist-lr")
+        (answer,) = [a for a in answers if a.claim == "a" and a.reading == "honest"]
+        return answer.verdict, answer.numbers["average"], answer.numbers["least"]
+
+    assert word(0.5, -0.5) == ("holds", "falls", "rises")
+    assert word(0.5, -1.001) == ("not decided", "falls", "stays within its noise")
+    assert word(0.5, -1.2) == ("fails", "falls", "falls")
+    assert word(0.99, -0.5) == ("not decided", "stays within its noise", "rises")
+    assert word(1.5, -0.5) == ("fails", "rises", "rises")
+
+
+def test_several_eps_are_corrected_for(family: dict[str, Any]) -> None:
+    from avgmargin.networks.readings import share_of
+
+    # .48 against .62 on 100 images each: 2.02 standard errors, decided alone, and not as one of four
+    left, right = share_of(0.48, 100), share_of(0.6195, 100)
+    alone = deep_claims.compare_shares([{"1": left}], [{"1": right}], "x", "honest")
+    assert alone.verdict == "holds"
+    assert alone.numbers["1"]["interval"][0] > 0.0
+    four = dict.fromkeys(("0.5", "1", "1.5", "2"), left)
+    together = deep_claims.compare_shares([four], [{**four, "1": right}], "x", "honest")
+    assert together.verdict == "not decided"
+    low, high = together.numbers["1"]["interval"]
+    assert low < 0.0 < high
+    assert together.numbers["1"]["level"] == pytest.approx(1.0 - 0.05 / 4)
+    # accuracy itself, eps 0, is no robustness, and an eps that a run lacks is none
+    clean = deep_claims.compare_shares([{"0": left, "1": left}], [{"0": share_of(0.9, 100)}], "x", "honest")
+    assert clean.verdict == "not measured"
+    mixed = deep_claims.compare_shares(
+        [{"1": left, "2": left}], [{"1": share_of(0.9, 100), "2": share_of(0.1, 100)}], "x", "honest"
+    )
+    assert mixed.verdict == "mixed"
+
+
+def test_runs_of_unequal_length_are_not_compared(family: dict[str, Any]) -> None:
+    short = copy.deepcopy(family)
+    for run in short.values():
+        run.update(epochs_wanted=400)  # both were stopped at 200
+    assert set(verdicts(short, "mnist-mlp-reg").values()) == {"holds"}
+    short["mnist-mlp-plain"].update(epochs_wanted=200)
+    short["mnist-mlp-reg"].update(epochs_done=100)
+    assert set(verdicts(short, "mnist-mlp-reg").values()) == {"unequal epochs"}
 
 
 def test_seeds_decide_by_their_spread(family: dict[str, Any]) -> None:
@@ -171,8 +273,9 @@ def test_seeds_decide_by_their_spread(family: dict[str, Any]) -> None:
         a for a in deep_claims.judge(runs, "mnist-mlp")
         if (a.claim, a.reading) == ("b", "honest") and a.about.startswith("mnist-mlp-reg")
     ]  # fmt: skip
-    assert answer.verdict == "undecided"  # across 100 images each the difference would be decided
+    assert answer.verdict == "not decided"  # across 100 images each the difference would be decided
     assert answer.numbers["seeds"] == [3, 3]
+    assert answer.numbers["by"] == "seeds"
     assert answer.numbers["error"] == pytest.approx((0.01 / 3 + 0.2033333 / 3) ** 0.5, rel=1e-3)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import warnings
 from fractions import Fraction
 from functools import reduce
 
@@ -76,7 +77,9 @@ def parse(text: str, names: frozenset[str] = BINARY_NAMES, parameters: frozenset
     body = text.strip()
     skipped = len(text) - len(text.lstrip())
     try:
-        tree = ast.parse(body, mode="eval")
+        with warnings.catch_warnings():  # of doubtful Python such as `1if`, which is refused below anyway
+            warnings.simplefilter("ignore", SyntaxWarning)
+            tree = ast.parse(body, mode="eval")
     except SyntaxError as error:
         raise FormulaError(f"formula, column {(error.offset or 1) + skipped}: {error.msg}") from None
     except (ValueError, MemoryError, RecursionError):

@@ -1,0 +1,103 @@
+"""A process that has the libraries loaded and forks one child per command: `python -m tests.reliability.server`.
+
+It reads one JSON request per line and answers `{"pid": ...}` at the start of the child, `{"status": ...}` at its end.
+The child leads a process group of its own, so that a kill reaches its workers too. A request may ask that the child's
+group is killed by SIGKILL just before its `stop`-th act on the files below its folder (opened for writing, renamed,
+removed, folder made), and that files are written in two pieces, not in one step: the broken twin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+_ACTS = frozenset(["open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"])
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_WARM = ("avgmargin.__main__", "deep", "synthetic", "matplotlib.figure", "mlxtend.data", "joblib", "jinja2")
+
+
+class Counter:
+    """Counts acts on files below a folder, and kills its own process group before a chosen one."""
+
+    def __init__(self, folder: str, stop: int | None) -> None:
+        self.folder, self.stop, self.acts = folder, stop, 0
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _ACTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITES):
+            return
+        if os.path.abspath(os.fsdecode(arguments[0])).startswith(self.folder):
+            self.acts += 1
+            if self.acts == self.stop:
+                os.killpg(0, signal.SIGKILL)
+
+
+def write_in_two_pieces(path: Path, data: bytes) -> None:
+    """What `theory.storage.write_atomic` must not be."""
+    half = len(data) // 2
+    path.write_bytes(data[:half])
+    with path.open("ab") as file:
+        file.write(data[half:])
+
+
+def break_writer() -> None:
+    """Put the broken writer in place of the sound one, in every module that has it."""
+    storage = importlib.import_module("theory.storage")
+    sound = storage.write_atomic
+    for module in list(sys.modules.values()):
+        if getattr(module, "write_atomic", None) is sound:
+            module.write_atomic = write_in_two_pieces  # type: ignore[attr-defined]
+
+
+def child(request: dict[str, Any]) -> None:
+    """Run one command and end this process; the number of its acts goes to the file `acts`."""
+    code = 70
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for number, descriptor in ((0, null), (1, log), (2, log)):
+            os.dup2(descriptor, number)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+        os.chdir(request["folder"])
+        if request["twin"]:
+            break_writer()
+        counter = Counter(os.path.join(request["folder"], ""), request["stop"])
+        sys.addaudithook(counter)
+        from avgmargin.__main__ import main
+
+        code = main(request["words"])
+        sys.stdout.flush()
+        Path(request["acts"]).write_text(str(counter.acts), encoding="ascii")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def serve() -> None:
+    """Answer requests until the end of the input."""
+    for name in _WARM:
+        importlib.import_module(name)
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            child(request)
+        print(json.dumps({"pid": pid}), flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
