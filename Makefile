@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint docs bench wheel-test clean
+.PHONY: install demo test lint docs bench wheel-test nightly lowest clean
 
 install: $(STAMP)
 
@@ -35,6 +35,7 @@ lint: install
 docs: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python docs/scripts/benchmarks_page.py --check
+	$(BIN)/python docs/scripts/reliability_page.py --check
 	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/docs/html
 	$(BIN)/python docs/scripts/check_site.py build/docs/html
 
@@ -45,6 +46,15 @@ bench: install
 # Builds the wheel, installs it into a fresh environment and runs a copy of the tests in an empty folder.
 wheel-test: install
 	PYTHON=$(abspath $(BIN)/python) JOBS=$(JOBS) bash tests/wheel_test.sh
+
+# Property tests with many examples, slow tests, long fuzzing, and a longer kill matrix.
+nightly: install
+	HYPOTHESIS_PROFILE=nightly AVGMARGIN_SLOW=1 $(BIN)/python -m pytest -n $(JOBS) --timeout 7200
+	$(BIN)/python -m tests.reliability --each 20 --long 5
+
+# The tests of theory and synthetic with the lowest versions that pyproject.toml allows, in an environment of its own.
+lowest: install
+	$(BIN)/python -m tests.lowest tests/theory tests/synthetic
 
 clean:
 	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

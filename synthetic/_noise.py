@@ -84,7 +84,7 @@ class LabelNoise(Law):
             return Estimate(
                 value, self._slope * clean.error + 4.0 * EPS, clean.kind, f"symmetric noise on: {clean.method}"
             )
-        if self.dimension <= 2:
+        if self.dimension <= 2 and _rule(self.base) != "sample":
             return self.grid_bayes_risk()
         return self.monte_carlo_bayes_risk(doors.generator("rng", rng, "the Bayes risk needs Monte Carlo here"))
 
@@ -158,15 +158,20 @@ class InstanceNoise(Law):
         return self.base.density(points)
 
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
-        if self.dimension <= 2 and self.base.grid(1).kind == "quadrature":
+        if self.dimension <= 2 and _rule(self.base) == "quadrature":
             return self.grid_bayes_risk()
         return self.monte_carlo_bayes_risk(doors.generator("rng", rng, "the Bayes risk needs Monte Carlo here"))
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """The grid of the base law where that is a quadrature; else (cells, on which the rate may vary) a sample."""
-        if self.dimension <= 2 and self.base.grid(1).kind == "quadrature":
+        if self.dimension <= 2 and _rule(self.base) == "quadrature":
             return self.base.grid(size, rng)
         return self.sample_grid(size, doors.generator("rng", rng, "the rate varies within cells: the grid is a sample"))
+
+
+def _rule(law: Law) -> str:
+    """The kind of a law's own grid; the generator is for noise within cells, whose grid is a sample."""
+    return law.grid(1, np.random.default_rng(0)).kind
 
 
 def symmetric_noise(law: Law, rate: float = 0.2) -> LabelNoise:

@@ -296,6 +296,16 @@ def test_the_page_of_benchmarks_is_the_one_of_its_file() -> None:
     assert script.LINES["Prover"][0].row({"prover": {"target": {"binary_prove": float("nan")}}})[3] == "-"
 
 
+def test_the_page_of_reliability_is_the_one_of_its_files() -> None:
+    script = extension_of(DOCS / "scripts" / "reliability_page.py")
+    kept = script.stored()
+    assert {"fuzz", "mutation", "kills"} <= kept.keys()
+    assert (DOCS / "reliability.md").read_text(encoding="utf-8") == script.page(kept)
+    other = {**kept, "fuzz": {**kept["fuzz"], "broken": 77}}
+    assert "| 77 |" in script.page(other)
+    assert script.page({}).count("Not measured yet.") == 4
+
+
 def test_a_site_that_needs_a_network_is_noticed(tmp_path: Path) -> None:
     script = extension_of(DOCS / "scripts" / "check_site.py")
     good = '<link rel="stylesheet" href="a.css"><math alttext="$$"></math><a href="https://elsewhere/">x</a>'

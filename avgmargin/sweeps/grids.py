@@ -11,7 +11,7 @@ from typing import Any
 import deep
 from avgmargin.common.errors import UserError
 from avgmargin.networks.experiments import DataSource, load
-from avgmargin.networks.presets import DATA_VARIABLE
+from avgmargin.networks.presets import DATA_VARIABLE, check_folder
 from avgmargin.networks.subjects import data_for
 
 from .training_jobs import TrainJob, effective
@@ -84,6 +84,7 @@ def source_of(preset: str, dataset: str, data_dir: str | None, tell: Callable[[s
     """Where the images of a preset lie; the 5,000 embedded digits stand in for MNIST, and `tell` hears of it."""
     folder = data_for(dataset, data_dir)
     if folder is not None:
+        check_folder(folder, dataset, preset, tell)
         return DataSource(str(folder.absolute()), dataset)
     if dataset != "mnist":
         raise UserError(

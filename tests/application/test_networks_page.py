@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import html
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +143,29 @@ def test_words_in_results_are_text_and_names_stay_in_the_folder(here: Here, tmp_
     assert "must be named by letters" in err
     assert {path.name for path in tmp_path.iterdir()} == {"o"}
     assert reg["name"] == "mnist-mlp-reg"
+
+
+@pytest.mark.parametrize("late", ["report.json", "report.html"])
+def test_on_a_full_disk_there_is_one_line_and_the_earlier_page(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    results(tmp_path / "o", *pair())
+    assert here("report", "o")[0] == 0
+    before = (tmp_path / "o" / "report.html").read_bytes()
+    write = networks.write_atomic
+
+    def full(path: Path, data: bytes) -> None:
+        if path.name == late:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    results(tmp_path / "o", *pair(mean=0.4))
+    monkeypatch.setattr(networks, "write_atomic", full)
+    code, _, err = here("report", "o")
+    assert code == 2
+    assert "No space left on device" in err
+    assert len(err.splitlines()) == 1
+    assert (tmp_path / "o" / "report.html").read_bytes() == before
 
 
 @pytest.mark.parametrize(

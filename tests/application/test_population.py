@@ -94,6 +94,10 @@ def test_workers_change_no_number() -> None:
         (["--laws", "gaussian-classes(dimension=1)"], "dimension=1"),
         (["--laws", "gaussian-classes(classes=2.5)"], "classes=2.5"),
         (["--laws", "xor(dimension=1.5)"], "dimension=1.5"),
+        (["--laws", "gaussian-classes(weights=0.2/0.3/0.6)"], "sum(weights)=1.1 must be 1"),
+        (["--laws", "gaussian-shared(covariance=1/2/2/1)"], "not positive definite"),
+        (["--laws", "gaussian-shared(covariance=1/2/1)"], "len(covariance)=3 must be 4"),
+        (["--laws", "xor", "--dimension", "3"], "dimension=3 must be that of a law asked for: 2"),
         (["--losses", "hinje"], "'hinge'"),
         (["--losses", "average-margin(mu=-1)"], "mu=-1"),
         (["--scale", "vast"], "'vast'"),
@@ -109,6 +113,14 @@ def test_bad_input_is_one_line_with_code_2(words: list[str], shown: str, told: T
     assert err.startswith("avgmargin: error: ")
     assert err.count("\n") == 1
     assert shown in err
+
+
+def test_the_laws_of_one_dimension_only() -> None:
+    request = population.read([], None, None, "tiny", 0, False, 2)
+    found = {name for name, _ in request.laws}
+    assert {"xor", "rings", "cells-3"} <= found
+    assert {synthetic.laws.get(name).dimension for name in found} == {2}
+    assert found != set(synthetic.laws.names())
 
 
 def test_lists_are_read_with_their_parameters() -> None:

@@ -134,6 +134,10 @@ def _settled(place: Path) -> dict[Path, int]:
         (["mnist-mlp-reg", "--penalty", "papers"], "penalty='papers' must be one of"),
         (["mnist-mlp-reg", "--over", "colour=1"], "field 'colour'"),
         (["mnist-mlp-reg", "--over", "mu=1", "--mu", "2"], "given twice"),
+        (["mnist-mlp-reg", "--over", "row=tradess"], "did you mean 'trades'"),
+        (["mnist-mlp-reg", "--over", "row="], "row='' must be all, or one of ce"),
+        (["mnist-mlp-reg", "--over", "row=ablation-lr", "--lr", "0.1"], "row 'ablation-lr' sets lr=0.002"),
+        (["mnist-mlp-reg", "--over", "row=ce", "--penalty", "paper"], "row 'ce' sets loss=ce"),
         (["mnist-mlp-reg", "--backend", "dusk"], "backend='dusk' must be one of"),
         (["mnist-mlp-reg", "--backend", "dask"], "needs --scheduler"),
         (["mnist-mlp-reg", "--scheduler", "tcp://x:1"], "takes no --scheduler"),
@@ -147,6 +151,120 @@ def test_bad_input_is_one_line(here: Here, tmp_path: Path, words: list[str], sai
     assert code == 2
     assert said in err.splitlines()[-1]
     assert not list(tmp_path.glob("o/*/metrics.jsonl"))
+
+
+def test_every_row_of_the_comparison_is_a_point_of_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import deep
+    from avgmargin.sweeps.grids import grid, read_values
+    from avgmargin.sweeps.training_jobs import effective
+
+    monkeypatch.delenv("AVGMARGIN_DATA", raising=False)
+    names = read_values("row", "all")
+    assert names == list(deep.ROWS)
+    for preset in ("mnist-mlp-reg", "mnist-lr-reg"):
+        jobs = grid([preset], [("row", names)], [0, 1], {"epochs": 3}, None, lambda words: None)
+        assert sorted(row for job in jobs for row in job.rows) == sorted([*names, *names])  # each once for each seed
+        for job in jobs:
+            for row in job.rows:  # the fields of the row, and of no other
+                known = deep.comparison(preset, row).to_dict() | {"epochs": 3, "dataset": "mnist5k"}
+                known |= {"seed": job.config["seed"]}
+                assert effective(job.config) == effective(known), row
+        shared = {frozenset(job.rows) for job in jobs if len(job.rows) > 1}
+        assert frozenset(("ce", "ablation-lr")) in shared  # one run, two names
+
+
+def test_rows_are_trained_measured_and_grouped_under_their_names(here: Here, tmp_path: Path) -> None:
+    words = ("sweep", "mnist-mlp-reg", "--over", "row=ce,ablation-lr,trades", "--seeds", "0-1", "--measure", "attack")
+    code, out, err = here(*words, "--images", "5", *SMALL[:-4], "--epochs", "1", "--jobs", "1", "--out", "o", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [group["rows"] for group in found["groups"]] == [["ce", "ablation-lr"], ["trades"]]
+    for group in found["groups"]:
+        values = group["metrics"]["attack mean"]["values"]
+        names = [row["name"] for row in found["runs"] if row["rows"] == group["rows"]]
+        stored = [json.loads((tmp_path / "o" / "measured" / name / "measure.json").read_text()) for name in names]
+        assert values == [one["epochs"][-1]["parts"]["attack"]["mean"] for one in stored]
+    assert found["measure"]["effort"]["images"] == 5
+    header, first = (tmp_path / "o" / "sweep.csv").read_text().splitlines()[:2]
+    assert "attack accuracy at 1" in header
+    assert "ce ablation-lr" in first
+
+
+def test_files_that_do_not_belong_together_are_refused(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+
+    import numpy as np
+
+    from deep import sums
+
+    def make(place: Path, shift: int) -> dict[str, tuple[int, str, str]]:
+        place.mkdir()
+        known = {}
+        for part in ("train", "t10k"):
+            pixels = np.full((20, 28, 28), shift, dtype=np.uint8).tobytes()
+            labels = ((np.arange(20) + shift) % 10).astype(np.uint8).tobytes()
+            for kind, head, body in (
+                ("images-idx3", (2051, 20, 28, 28), pixels),
+                ("labels-idx1", (2049, 20), labels),
+            ):
+                data = b"".join(number.to_bytes(4, "big") for number in head) + body
+                (place / f"{part}-{kind}-ubyte").write_bytes(data)
+                sums_ = hashlib.md5(data).hexdigest(), hashlib.sha256(data).hexdigest()
+                known[f"{part}-{kind}-ubyte"] = (len(data), *sums_)
+        return known
+
+    table = {"mnist": make(tmp_path / "m", 1), "fashion-mnist": make(tmp_path / "f", 2)}
+    for name, files in table.items():
+        monkeypatch.setitem(sums.KNOWN_SUMS, name, files)
+    many = [
+        ("train", "mnist-lr-plain"),
+        ("sweep", "mnist-lr-plain", "--jobs", "1"),
+        ("reproduce", "--scale", "paper", "--only", "mnist-lr-plain", "--images", "1", "--jobs", "1"),
+    ]
+
+    def refusals(folder: str, said: str) -> None:
+        for words in many:
+            code, _, err = here(*words, "--data-dir", folder, "--epochs", "1", "--out", "o")
+            assert code == 2, (words, err)
+            assert said in err.splitlines()[-1]
+        assert not (tmp_path / "o").exists() or not list((tmp_path / "o").rglob("metrics.jsonl"))
+
+    refusals("f", "holds fashion-mnist, and preset 'mnist-lr-plain' needs mnist")
+    labels = "train-labels-idx1-ubyte"
+    good = (tmp_path / "m" / labels).read_bytes()
+    (tmp_path / "m" / labels).write_bytes((tmp_path / "f" / labels).read_bytes())  # mislabelled
+    refusals("m", f"{labels} is damaged or of another data set")
+    (tmp_path / "m" / labels).write_bytes(good[:-1] + bytes([good[-1] ^ 1]))  # a flipped bit
+    refusals("m", f"{labels} is damaged or of another data set")
+    (tmp_path / "m" / labels).write_bytes(good[:-1])  # truncated
+    refusals("m", labels)
+    (tmp_path / "m" / labels).write_bytes(good)
+    code, _, err = here(*many[0], "--data-dir", "m", "--epochs", "1", "--out", "whole")
+    assert code == 0, err  # the broken twin of the checks: nothing is wrong with these
+
+
+def test_on_a_full_disk_a_sweep_ends_with_one_line_and_its_earlier_results(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from avgmargin.sweeps import sweeping
+
+    words = ("sweep", "mnist-mlp-reg", *SMALL, "--out", "o")
+    assert here(*words)[0] == 0
+    before = (tmp_path / "o" / "sweep.json").read_bytes()
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(sweeping, "write_atomic", full)
+    code, _, err = here(*words)
+    assert code == 2
+    assert "No space left on device" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert (tmp_path / "o" / "sweep.json").read_bytes() == before
 
 
 def test_spread_over_seeds_groups_what_differs_in_the_seed_alone() -> None:

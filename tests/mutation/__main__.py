@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
             (tree / module).write_text(mutated, encoding="utf-8")
             how, by, spent = run_guards(tree, tests, _FACTOR * unharmed[tests] + _LEAST, log)
             (tree / module).write_text(code, encoding="utf-8")
-            row = {"key": key, "module": module, "killed": how != "passed", "how": how, "by": by}
+            row = {"key": key, "module": module, "killed": how != "passed", "how": how, "by": by, "again": asked.again}
             found[key] = row | {"change": _change(code, mutated), "cpu_seconds": round(spent, 2)}
             write_atomic(out, (json.dumps(summary(found, asked.seed), indent=1) + "\n").encode())
             print("killed" if row["killed"] else "SURVIVED", key, how, *found[key]["change"], sep="\n    ", flush=True)
@@ -113,9 +113,12 @@ def summary(found: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     parts: dict[str, dict[str, Any]] = {}
     for row in rows:
         for name in (part_of(row["module"]), "total"):
-            score = parts.setdefault(name, dict.fromkeys(("mutants", "killed", "equivalent", "unexplained"), 0))
+            score = parts.setdefault(
+                name, dict.fromkeys(("mutants", "killed", "after_new_test", "equivalent", "unexplained"), 0)
+            )
             score["mutants"] += 1
             score["killed"] += row["killed"]
+            score["after_new_test"] += bool(row["killed"] and row.get("again"))
             score["equivalent"] += bool(row.get("equivalent"))
             score["unexplained"] += not row["killed"] and "why" not in row
     for score in parts.values():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deep import DataError, load_cifar10, read_idx
+from deep import CheckpointError, DataError, load_cifar10, load_published, read_idx
 from theory.expression import FormulaError, parse
 
 
@@ -36,3 +36,10 @@ def test_one_record_is_enough(tmp_path: Path) -> None:
     assert load_cifar10(tmp_path, records=1).train_y.tolist() == [7] * 5
     with pytest.raises((DataError, ValueError), match="records=0"):
         load_cifar10(tmp_path, records=0)
+
+
+@pytest.mark.parametrize("wrong", ["0" * 64, "f" * 64])
+def test_a_checkpoint_of_any_other_sum_is_refused(wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "weights.tar").write_bytes(b"anything")
+    with pytest.raises(CheckpointError, match=f"must be {wrong}"):
+        load_published(tmp_path / "weights.tar", sha256=wrong)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.reliability.matrix import Row, Server, commands, long_commands, matrix
 from theory.storage import write_atomic
@@ -45,24 +46,29 @@ def main(argv: list[str]) -> int:
                 shutil.rmtree(place / "matrix", ignore_errors=True)
                 if count:
                     print(command.name, rows[command.name].as_values(), flush=True)
+                    _keep(asked, rows, {}, begin)
             twin = matrix(server, commands(), max(4, asked.each // 4), rng, place / "twin", twin=True)
+    made = _keep(asked, rows, twin, begin)
+    print({name: made[name] for name in ("kills", "in_mid_work", "resumed_equal", "wrong", "broken_twin")})
+    return int(made["wrong"] > 0)
+
+
+def _keep(asked: argparse.Namespace, rows: dict[str, Row], twin: dict[str, Row], begin: float) -> dict[str, Any]:
+    """What is known so far, written to `--out`."""
     total = {name: sum(row.counts[name] for row in rows.values()) for name in ("kills", "in_mid_work", "resumed_equal")}
-    wrong = sum(len(row.broken) + len(row.unequal) for row in rows.values())
-    caught = {name: {"kills": row.counts["kills"], "caught": len(row.broken)} for name, row in twin.items()}
     made = {
         "command": f"python -m tests.reliability --each {asked.each} --long {asked.long} --seed {asked.seed}",
         "python": platform.python_version(),
         "system": platform.system(),
         "seconds": round(time.perf_counter() - begin, 1),
         **total,
-        "wrong": wrong,
+        "wrong": sum(len(row.broken) + len(row.unequal) for row in rows.values()),
         "commands": {name: row.as_values() for name, row in rows.items()},
-        "broken_twin": caught,
+        "broken_twin": {n: {"kills": row.counts["kills"], "caught": len(row.broken)} for n, row in twin.items()},
     }
     if asked.out:
         write_atomic(Path(asked.out), (json.dumps(made, indent=1) + "\n").encode())
-    print({**total, "wrong": wrong, "broken_twin": caught})
-    return int(wrong > 0)
+    return made
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def _row(server: Server, command: Command, each: int, rng: random.Random, place:
     row, whole = Row(), place / "whole"
     _fresh(command, whole)
     start = time.perf_counter()
-    status, acts = server.run(command.words, whole)
+    status, acts = server.run(command.words, whole, twin=twin)
     lasted = time.perf_counter() - start
     assert status in (0, 1, 3), f"{command.name}: {status}: {whole.with_suffix('.log').read_text()[-500:]}"
     assert faults(whole) == []

@@ -22,13 +22,18 @@ _WARM = ("avgmargin.__main__", "deep", "synthetic", "matplotlib.figure", "mlxten
 
 
 class Counter:
-    """Counts acts on files below a folder, and kills its own process group before a chosen one."""
+    """Counts acts on files below a folder, and kills its own process group before a chosen one.
 
-    def __init__(self, folder: str, stop: int | None) -> None:
-        self.folder, self.stop, self.acts = folder, stop, 0
+    `second` counts only the beginnings of second pieces, which the broken twin writes.
+    """
+
+    def __init__(self, folder: str, stop: int | None, second: bool) -> None:
+        self.folder, self.stop, self.second, self.acts = folder, stop, second, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _ACTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+            return
+        if self.second and (event != "open" or "a" not in str(arguments[1] or "")):
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITES):
             return
@@ -69,7 +74,7 @@ def child(request: dict[str, Any]) -> None:
         os.chdir(request["folder"])
         if request["twin"]:
             break_writer()
-        counter = Counter(os.path.join(request["folder"], ""), request["stop"])
+        counter = Counter(os.path.join(request["folder"], ""), request["stop"], request["twin"])
         sys.addaudithook(counter)
         from avgmargin.__main__ import main
 

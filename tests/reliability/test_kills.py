@@ -1,4 +1,4 @@
-"""A small kill matrix; the long one is `python -m tests.reliability`. Its broken twin, and what its judge must notice."""
+"""A small kill matrix (longer: `python -m tests.reliability`), its broken twin, and what the judge must notice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.reliability.judge import faults, steady
 from tests.reliability.matrix import Row, Server, commands, matrix
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process groups and signals as on Linux")
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_page_that_was_half_written_is_written_again(
 
 def test_a_writer_in_two_pieces_is_caught(server: Server, tmp_path: Path) -> None:
     """The broken twin: stopped between the pieces, it leaves half a certificate, and half files of a run."""
-    rows = matrix(server, [c for c in commands() if c.name != "sweep"], 6, random.Random(5), tmp_path, twin=True)
+    rows = matrix(server, [c for c in commands() if c.name != "sweep"], 3, random.Random(5), tmp_path, twin=True)
     assert all(row.broken for row in rows.values()), rows
 
 

@@ -14,6 +14,7 @@ from synthetic import (
     Law,
     PiecewiseConstant,
     Xor,
+    checkerboard,
     class_noise,
     instance_noise,
     point_mass,
@@ -128,3 +129,15 @@ def test_bad_noise_is_refused_in_one_line(call: object, shown: str) -> None:
     assert shown in str(caught.value)
     assert "must" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_noise_that_varies_within_cells_may_be_wrapped_again() -> None:
+    inner = instance_noise(checkerboard(3, 0.8), 0.9)
+    for outer in (class_noise(inner, [0.05, 0.6]), instance_noise(inner, 0.3)):
+        law = symmetric_noise(outer, 0.1)
+        risk = law.bayes_risk(np.random.default_rng(17))
+        x, y = law.sample(40_000, np.random.default_rng(23))
+        missed = float((law.bayes_rule(x) != y).mean())
+        assert risk.kind == "standard error"
+        assert abs(missed - risk.value) <= 5.0 * (0.25 / y.size) ** 0.5 + 5.0 * risk.error
+        assert law.grid(50, np.random.default_rng(1)).kind == "sample"
