@@ -243,11 +243,11 @@ class RunFolder:
             for name, data in files.items():
                 write_atomic(self._checkpoints / name, data)
             write_atomic(self._checkpoints / f"epoch-{epoch:05d}.json", dump_json(marker))
-            self._drop(self._epochs()[:-_KEEP])
+            self._keep(self._epochs()[-_KEEP:])
 
     def drop_checkpoints_after(self, epoch: int) -> None:
         """Delete the checkpoints of later epochs, which a run that goes on from ``epoch`` will write again."""
-        self._drop([later for later in self._epochs() if later > epoch])
+        self._keep([kept for kept in self._epochs() if kept <= epoch][-_KEEP:])
 
     def load_checkpoint(self, latest: int | None = None) -> tuple[int, bytes, bytes] | None:
         """Return epoch, weights and state of the newest sound checkpoint, up to epoch ``latest``; None without one.
@@ -286,10 +286,12 @@ class RunFolder:
             if not file.is_file() or sha256_of_file(file) != digest:
                 raise RunFolderError(f"{file}: must be there as it was written; give another folder")
 
-    def _drop(self, epochs: list[int]) -> None:
-        for epoch in epochs:
-            for suffix in (".json", ".safetensors", ".state.safetensors"):  # the marker first
-                (self._checkpoints / f"epoch-{epoch:05d}{suffix}").unlink(missing_ok=True)
+    def _keep(self, epochs: list[int]) -> None:
+        """Delete every file of another checkpoint, its marker first; what a kill has left of one goes with them."""
+        kept = {f"epoch-{epoch:05d}" for epoch in epochs}
+        others = [file for file in self._checkpoints.glob("epoch-*") if file.name.partition(".")[0] not in kept]
+        for file in sorted(others, key=lambda file: file.suffix != ".json"):
+            file.unlink(missing_ok=True)
 
     def _epochs(self) -> list[int]:
         names = (p.name.removesuffix(".json").removeprefix("epoch-") for p in self._checkpoints.glob("epoch-*.json"))

@@ -76,7 +76,8 @@ def verdict_counts(row: dict[str, int]) -> str:
 
 def add_report(parser: Parser) -> None:
     """Arguments of `avgmargin report`."""
-    parser.add_argument("run", metavar="RUN", nargs="+", help="a run folder with report.json; several are compared")
+    words = "a run folder, or a folder of trained runs; several of `reproduce` are compared"
+    parser.add_argument("run", metavar="RUN", nargs="+", help=words)
     parser.value("--out", metavar="FILE", help="with several runs: the page (default comparison.html)")
     json_flag(parser)
 

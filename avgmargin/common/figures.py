@@ -87,14 +87,17 @@ def svg_of(canvas: Figure) -> bytes:
 
 
 def inline(svg: str, figure_id: str, alt: str) -> str:
-    """An SVG for the inside of an HTML page: its own ids, colours as CSS variables, a label, nothing from outside."""
+    """An SVG for the inside of an HTML page: its own ids, colours as CSS variables, a label, nothing from outside.
+
+    The ids of its parts begin with `f-`: an id that began with a digit could not be named in a style.
+    """
     from html import escape
 
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{figure_id}-\1"', body)
-    body = re.sub(r'(href="#|url\(#)', rf"\1{figure_id}-", body)
+    body = re.sub(r'\bid="([^"]+)"', rf'id="f-{figure_id}-\1"', body)
+    body = re.sub(r'(href="#|url\(#)', rf"\1f-{figure_id}-", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, f"var({variable})")
     body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--sans)", body)

@@ -265,9 +265,24 @@ def _rubbish(folder: Path) -> str:
     return "taken up after epoch 4"
 
 
+def _half_dropped(folder: Path) -> str:
+    kept = folder / "checkpoints"
+    (kept / "epoch-00001.state.safetensors").write_bytes((kept / "epoch-00003.state.safetensors").read_bytes())
+    return "taken up after epoch 4"
+
+
+def _not_dropped(folder: Path) -> str:
+    kept = folder / "checkpoints"
+    for file in kept.glob("epoch-00003.*"):
+        (kept / file.name.replace("3", "1")).write_bytes(file.read_bytes())
+    return "taken up after epoch 4"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        _half_dropped,
+        _not_dropped,
         _torn,
         _garbled,
         _twice,
@@ -293,6 +308,7 @@ def test_a_damaged_half_run_is_taken_up_where_it_is_sound(
     assert_same_run(folder, result, *whole)
     assert not list(folder.rglob(".*"))
     assert len(list((folder / "checkpoints").glob("*.json"))) == 2
+    assert len(list((folder / "checkpoints").iterdir())) == 6
     assert load_run(folder) == result
 
 
