@@ -11,6 +11,7 @@ import numpy as np
 from theory.losses import Loss
 
 from . import _doors as doors
+from ._agreement import POSTERIOR_TIE
 from ._band import Band, add_bands
 from ._columns import row_any, worst_loss
 from ._decisions import Decisions
@@ -52,11 +53,14 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One loss on one law. Ties count as errors, resolved for the worst.
+    """One loss on one law. Ties of the scores count as errors, resolved for the worst.
 
     `mass` and `excess` are the prediction: the probability of the failing posteriors and the excess 0-1 risk there, in
     closed form, as an exact sum or by quadrature. `measured_mass` and `measured_excess` come from independent draws
     (X, Y) of the law: how often the minimiser is wrong, and how many more drawn labels it misses than the Bayes rule.
+    `tied` is the part of a `mass` in closed form where |2 eta - 1| <= `POSTERIOR_TIE`: there eta is 1/2 to the floats,
+    though not to the law, so no draw from it is called wrong and it is left out of the comparison. (Sums over a grid
+    leave such posteriors out of `mass` itself.)
     `distance` is the larger of the two distances in units of what the errors allow; above 1 they disagree.
     `fails` says whether the loss fails on a set of positive mass. `worst_posterior` where most is lost.
     """
@@ -69,6 +73,7 @@ class Check:
     excess: Estimate
     measured_mass: Estimate
     measured_excess: Estimate
+    tied: float
     distance: float
     worst_posterior: tuple[float, ...] | None
     points: int
@@ -126,12 +131,13 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int |
     else:
         wrong, chosen = decisions.wrong(posterior), decisions.wrong(drawn)
     lost = worst_loss(posterior, wrong)
-    band = _closed(law, decisions) or _summed(grid, wrong, lost)
-    mass, excess = _measured(drawn, labels, chosen, band)
+    band = _closed(law, decisions, 0.0) or _summed(grid, wrong, lost)
+    seen = _closed(law, decisions, POSTERIOR_TIE) or band
+    mass, excess = _measured(drawn, labels, chosen, seen)
     either = float(decisions.open_at(drawn).mean())
     slack = either + _unseen(population, decisions)
     distance = max(
-        _distance(measured, predicted, slack) for measured, predicted in ((mass, band.mass), (excess, band.excess))
+        _distance(measured, predicted, slack) for measured, predicted in ((mass, seen.mass), (excess, seen.excess))
     )
     worst = tuple(float(q) for q in posterior[int(lost.argmax())]) if wrong.any() else None
     return Check(
@@ -143,6 +149,7 @@ def check(loss: Loss, population: Population, decisions: Decisions, limit: int |
         excess=band.excess,
         measured_mass=mass,
         measured_excess=excess,
+        tied=max(band.mass.value - seen.mass.value, 0.0),
         distance=distance,
         worst_posterior=worst,
         points=grid.size,
@@ -165,15 +172,19 @@ def _thinned(population: Population, limit: int) -> tuple[Grid, FloatArray]:
     return grid, population.law.posterior(grid.points)
 
 
-def _closed(law: Law, decisions: Decisions) -> Band | None:
-    """The band of the failing region in closed form, where region and law have one."""
-    if decisions.region is None:
+def _closed(law: Law, decisions: Decisions, lead: float) -> Band | None:
+    """The band of the failing region where |2 eta - 1| > `lead`, in closed form, where region and law have one."""
+    if decisions.region is None or not decisions.region.intervals:
         return None
-    parts = [law.closed_band(low, high) for low, high in decisions.region.intervals]
-    known = [part for part in parts if part is not None]
-    if len(known) < len(parts) or not parts:
+    below, above = 0.5 * (1.0 - lead), 0.5 * (1.0 + lead)  # an interval lies on one side of 1/2
+    ends = [
+        (low, min(high, below)) if high <= 0.5 else (max(low, above), high) for low, high in decisions.region.intervals
+    ]
+    known = [law.closed_band(low, high) for low, high in ends if low < high]
+    parts = [part for part in known if part is not None]
+    if len(parts) < len(known):
         return None
-    return add_bands(known, known[0].mass.method)
+    return add_bands(parts, parts[0].mass.method if parts else "closed form")
 
 
 def _summed(grid: Grid, wrong: BoolArray, lost: FloatArray) -> Band:

@@ -77,6 +77,11 @@ def _show_law_list(laws: list[dict[str, Any]]) -> None:
     )
 
 
+def _not_seen(tied: float) -> str:
+    """The part of a predicted mass that no draw can show, where it would be noticed."""
+    return f" ({tied:.4f} too near the tie to be seen)" if tied >= 5e-5 else ""
+
+
 def _show_population(found: dict[str, Any]) -> None:
     """What fails where, then one line per loss, then what is wrong."""
     _show_law_list(found["laws"])
@@ -84,7 +89,7 @@ def _show_population(found: dict[str, Any]) -> None:
         [
             row["law"],
             record["loss"],
-            f"{row['disagreement']['predicted']['value']:.4f}",
+            f"{row['disagreement']['predicted']['value']:.4f}" + _not_seen(row["tied"]),
             f"{row['disagreement']['measured']['value']:.4f}",
             f"{row['excess_risk']['predicted']['value']:.5f}",
             f"{row['excess_risk']['measured']['value']:.5f}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from synthetic import (
     searched_region,
     tsybakov,
 )
+from synthetic._agreement import POSTERIOR_TIE
 from synthetic._cones import least_risks
 from synthetic._region import END_TOLERANCE
 from theory.catalogue import get
@@ -247,3 +249,35 @@ def test_bad_input_is_one_line() -> None:
             call()
         assert shown in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+# -- ties of floats that are no ties of the law --------------------------------------------------------
+
+FAILING = {"softplus(t)": 1.0, "softplus(-t) + softplus(t)": 1.0, "softplus(-t)": 0.0}
+
+
+@pytest.mark.parametrize("formula", FAILING)
+@pytest.mark.parametrize("exponent", [0.003, 0.013, 0.07, 0.31])
+def test_posteriors_that_round_to_the_tie_are_no_evidence(formula: str, exponent: float) -> None:
+    rng = np.random.default_rng(17)
+    loss, law = from_formula(formula), tsybakov(exponent)
+    found = check(loss, populate(law, 20_000, rng, 1_000), decisions(loss, 2, rng))
+    assert found.as_predicted
+    assert found.mass.value == pytest.approx(FAILING[formula], abs=CLOSED)
+    assert found.tied == pytest.approx(FAILING[formula] * POSTERIOR_TIE**exponent, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative"), [("softplus(-v)", "3 * softplus(v)"), ("3 * softplus(-v)", "softplus(v)")]
+)
+def test_near_ties_of_one_side_only(positive: str, negative: str) -> None:
+    rng = np.random.default_rng(18)
+    loss, law = from_pair(positive, negative), tsybakov(0.02)
+    decided = decisions(loss, 2, rng)
+    found = check(loss, populate(law, 20_000, rng, 1_000), decided)
+    assert found.as_predicted
+    assert found.mass.value == pytest.approx(0.5 * 0.5**0.02, rel=1e-6)  # |2 eta - 1| up to 1/2 on one side
+    assert found.tied == pytest.approx(0.5 * POSTERIOR_TIE**0.02, rel=1e-6)
+    other = populate(tsybakov(0.03), 200_000, rng, 1_000)
+    twin = check(loss, replace(other, law=law), decided)  # draws of another law: 0.081 beyond the tie in place of 0.114
+    assert not twin.as_predicted
