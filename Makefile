@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint docs bench wheel-test nightly lowest clean
+.PHONY: install demo test coverage lint docs bench wheel-test nightly lowest clean
 
 install: $(STAMP)
 
@@ -25,6 +25,12 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# The tests again, slower, with the branches counted: what each pair of packages must reach is the limit.
+coverage: install
+	$(BIN)/python -m pytest -n $(JOBS) -o timeout=900 --cov --cov-report=
+	$(BIN)/python -m coverage report --skip-covered --include='theory/*,synthetic/*' --fail-under=95
+	$(BIN)/python -m coverage report --skip-covered --include='deep/*,avgmargin/*' --fail-under=90
 
 lint: install
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from tests.mutation.draw import HOME, SMALL, guards, modules, mutants, part_of
 from tests.mutation.trial import copy_tree, load_libraries, run_guards
 from theory.storage import write_atomic
 
-_FACTOR, _LEAST = 4.0, 20.0  # processor time allowed: times that of the unharmed module, plus seconds
+_FACTOR, _LEAST = 4.0, 10.0  # processor time allowed: times that of the unharmed module, plus seconds
 _NOTES = Path(__file__).with_name("survivors.toml")
 
 
