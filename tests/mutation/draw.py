@@ -31,7 +31,7 @@ GUARDS = {  # the first prefix that fits; cheap tests first
     "deep/published.py": ("mutation/test_missing", "deep/test_published"),
     "deep/_folder.py": ("deep/test_store_machine", "deep/test_training"),
 }
-_SLOW = "no_mutant believes fresh_process hang slow drawn brute_force processes oracle picture closed_form smooth small_budget"
+_SLOW = "no_mutant believes fresh_process not_hang slow drawn brute_force processes oracle picture closed_form smooth small_budget"
 _QUICK = ("-k", " and ".join(f"not {word}" for word in _SLOW.split()))
 """The checker's mutants meet what checks given certificates; drawn damage and proofs by long search cost too much."""
 READERS = ("deep/_idx.py", "deep/cifar.py", "deep/published.py", "deep/_folder.py")
@@ -49,7 +49,10 @@ def guards(module: str) -> tuple[str, ...]:
     """The test files that guard a module."""
     names = next(tests for prefix, tests in GUARDS.items() if module.startswith(prefix))
     parts = [(name if "/" in name else f"theory/{name}").partition("::") for name in names]
-    return (*(f"tests/{file}.py{dots}{test}" for file, dots, test in parts), *(_QUICK if part_of(module) == "checker" else ()))
+    return (
+        *(f"tests/{file}.py{dots}{test}" for file, dots, test in parts),
+        *(_QUICK if part_of(module) == "checker" else ()),
+    )
 
 
 def part_of(module: str) -> str:

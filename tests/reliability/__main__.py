@@ -1,7 +1,8 @@
 """The kill matrix: `python -m tests.reliability [--each 20] [--long 5] [--seed 0] [--out docs/results/kills.json]`.
 
 Kills each command `--each` times (`--long` times where it starts workers), looks at what is left, and runs it again.
-The exit code is 1 where a rule was broken or an outcome differs.
+The exit code is 1 where a rule was broken or an outcome differs. `--only report,twin` runs these rows alone (a row is the
+first word of its command; `twin` is the broken writer) and keeps the other rows of `--out`, with the command of each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.reliability.matrix import Row, Server, commands, long_commands, matrix
+from tests.reliability.matrix import Server, commands, long_commands, matrix
 from theory.storage import write_atomic
 
 
@@ -28,47 +29,64 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--long", type=int, default=5, help="kills of commands that start workers")
     parser.add_argument("--report", type=Path, help="a finished run whose page is written (default: one is made)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out")
+    parser.add_argument("--only", default="", help="rows to run, between commas; the others of --out are kept")
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args(argv)
-    rng, begin = random.Random(asked.seed), time.perf_counter()
-    rows: dict[str, Row] = {}
+    names = [command.name.split()[0] for command in [*commands(Path()), *long_commands()]]
+    chosen = [name for name in asked.only.split(",") if name] or [*names, "twin"]
+    if unknown := sorted(set(chosen) - {*names, "twin"}):
+        parser.error(f"--only {unknown[0]}: no such row; there are {', '.join(names)} and twin")
+    kept = asked.only and asked.out is not None and asked.out.exists()
+    made: dict[str, Any] = json.loads(asked.out.read_text(encoding="utf-8")) if kept else {}
+    line = f"python -m tests.reliability --each {asked.each} --long {asked.long} --seed {asked.seed}"
+    line += f" --only {asked.only}" if asked.only else ""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         with Server(place / "cache") as server:
             report = asked.report
-            if report is None and asked.long:
+            if report is None and "report" in chosen:
                 (place / "first").mkdir()
                 server.run(long_commands()[1].words, place / "first")
                 report = place / "first" / "run"
-            for command in [*commands(report), *long_commands()]:
-                count = asked.long if command in long_commands() else asked.each
-                rows |= matrix(server, [command] if count else [], count, rng, place / "matrix")
-                shutil.rmtree(place / "matrix", ignore_errors=True)
-                if count:
-                    print(command.name, rows[command.name].as_values(), flush=True)
-                    _keep(asked, rows, {}, begin)
-            twin = matrix(server, commands(), max(4, asked.each // 4), rng, place / "twin", twin=True)
-    made = _keep(asked, rows, twin, begin)
+            rows = [
+                *[(command, asked.each) for command in commands(report)],
+                *[(c, asked.long) for c in long_commands()],
+            ]
+            for command, count in rows:
+                name = command.name.split()[0]
+                if name not in chosen or not count:
+                    continue
+                begin, rng = time.perf_counter(), random.Random(f"{asked.seed} {name}")
+                row = matrix(server, [command], count, rng, place / name)[command.name]
+                shutil.rmtree(place / name, ignore_errors=True)
+                entry = {**row.as_values(), "seconds": round(time.perf_counter() - begin, 1), "by": line}
+                print(command.name, entry, flush=True)
+                made = _merge(made, "commands", {command.name: entry}, asked.out)
+            if "twin" in chosen:
+                twin = matrix(
+                    server, commands(), max(4, asked.each // 4), random.Random(asked.seed), place / "t", twin=True
+                )
+                caught = {n: {"kills": row.counts["kills"], "caught": len(row.broken)} for n, row in twin.items()}
+                made = _merge(made, "broken_twin", caught, asked.out)
     print({name: made[name] for name in ("kills", "in_mid_work", "resumed_equal", "wrong", "broken_twin")})
     return int(made["wrong"] > 0)
 
 
-def _keep(asked: argparse.Namespace, rows: dict[str, Row], twin: dict[str, Row], begin: float) -> dict[str, Any]:
-    """What is known so far, written to `--out`."""
-    total = {name: sum(row.counts[name] for row in rows.values()) for name in ("kills", "in_mid_work", "resumed_equal")}
-    made = {
-        "command": f"python -m tests.reliability --each {asked.each} --long {asked.long} --seed {asked.seed}",
+def _merge(made: dict[str, Any], part: str, new: dict[str, Any], out: Path | None) -> dict[str, Any]:
+    """The results with new rows in one part and the sums made anew, written to `out`."""
+    parts = {name: dict(made.get(name, {})) for name in ("commands", "broken_twin")}
+    parts[part] |= new
+    rows = parts["commands"].values()
+    merged = {
         "python": platform.python_version(),
         "system": platform.system(),
-        "seconds": round(time.perf_counter() - begin, 1),
-        **total,
-        "wrong": sum(len(row.broken) + len(row.unequal) for row in rows.values()),
-        "commands": {name: row.as_values() for name, row in rows.items()},
-        "broken_twin": {n: {"kills": row.counts["kills"], "caught": len(row.broken)} for n, row in twin.items()},
+        **{name: sum(row[name] for row in rows) for name in ("kills", "in_mid_work", "resumed_equal")},
+        "wrong": sum(len(row["broken"]) + len(row["unequal"]) for row in rows),
+        **parts,
     }
-    if asked.out:
-        write_atomic(Path(asked.out), (json.dumps(made, indent=1) + "\n").encode())
-    return made
+    if out is not None:
+        write_atomic(out, (json.dumps(merged, indent=1) + "\n").encode())
+    return merged
 
 
 if __name__ == "__main__":
