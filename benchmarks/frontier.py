@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def main() -> int:
     for n in (500, 1000, 2000):
         x, y = high_dimensional(n, 100)
         for geometry in trade.GEOMETRIES:
-            found, spent = timed(lambda x=x, y=y, g=geometry: trade.frontier(x, y, geometry=g, points=50))
+            found, spent = timed(partial(trade.frontier, x, y, geometry=geometry, points=50))
             rows.append(
                 {
                     "n": n,
@@ -66,7 +67,7 @@ def main() -> int:
     law, hinge = laws.get("gaussian-shared"), [catalogue.get("hinge")]
     for n in (10**5, 10**6, 10**7):
         rng = np.random.default_rng(0)
-        spent = timed(lambda n=n, rng=rng: learning.learning_curves(law, hinge, sizes=[n], seeds=1, rng=rng))[1]
+        spent = timed(partial(learning.learning_curves, law, hinge, sizes=[n], seeds=1, rng=rng))[1]
         streams.append({"samples": n, **spent})
     slopes = {g: growth([row for row in rows if row["geometry"] == g], "n") for g in trade.GEOMETRIES}
     slopes["stream"] = growth(streams, "samples")

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,11 @@ def law_rows(points: int, scaling: bool) -> list[dict[str, Any]]:
             continue
         x = law.sample(points, rng)[0]
         row: dict[str, Any] = {"law": name, "points": points}
-        row["sample"], row["sample_wall"] = seconds(lambda law=law, rng=rng: law.sample(points, rng))
-        row["posterior"], row["posterior_wall"] = seconds(lambda law=law, x=x: law.posterior(x))
-        row["bayes_risk"], _ = seconds(lambda name=name, rng=rng: laws.get(name).bayes_risk(rng), 1)
+        row["sample"], row["sample_wall"] = seconds(partial(law.sample, points, rng))
+        row["posterior"], row["posterior_wall"] = seconds(partial(law.posterior, x))
+        row["bayes_risk"], _ = seconds(partial(_risk, name, rng), 1)
         if scaling:
-            parts = {n: seconds(lambda law=law, x=x, n=n: law.posterior(x[:n]))[0] for n in (points // 4, points // 2)}
+            parts = {n: seconds(partial(law.posterior, x[:n]))[0] for n in (points // 4, points // 2)}
             row["posterior_of_fewer"] = {str(n): t for n, t in parts.items()}
             parts[points] = row["posterior"]
             row["growth"] = float(np.polyfit(np.log(list(parts)), np.log(list(parts.values())), 1)[0])
@@ -59,16 +60,20 @@ def law_rows(points: int, scaling: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def _risk(name: str, rng: np.random.Generator) -> object:
+    return laws.get(name).bayes_risk(rng)
+
+
 def generator_rows(points: int) -> list[dict[str, Any]]:
     try:
-        from sklearn import datasets
+        from sklearn import datasets  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         return []
     rows = []
     for name, generator in GENERATORS.items():
         make, law, rng = getattr(datasets, generator), laws.get(name), np.random.default_rng(0)
-        theirs, _ = seconds(lambda make=make: make(n_samples=points, random_state=0))
-        ours, _ = seconds(lambda law=law, rng=rng: law.sample(points, rng))
+        theirs, _ = seconds(partial(make, n_samples=points, random_state=0))
+        ours, _ = seconds(partial(law.sample, points, rng))
         row = {"law": name, "generator": generator, "points": points, "sklearn": theirs, "ours": ours}
         rows.append({**row, "ratio": ours / theirs})
     return rows

@@ -84,7 +84,11 @@ class Law(ABC):
         return sample_grid(self.sample(size, rng)[0])
 
     def monte_carlo_bayes_risk(self, rng: np.random.Generator, n: int = MONTE_CARLO_SIZE) -> Estimate:
-        """R* as the mean of 1 - max_k P(Y = k given X_i) over n draws, with its computed standard error."""
+        """R* as the mean of 1 - max_k P(Y = k given X_i) over n draws, with its standard error.
+
+        The values lie in [0, 1 - 1 / c]: the error allows for near-ties too rare to be drawn (`sample_mean`).
+        """
         count = whole("n", n, 2)
         points = self.sample(count, generator("rng", rng, "the Bayes risk is sampled"))[0]
-        return sample_mean(1.0 - self.posterior(points).max(axis=1), f"Monte Carlo over posteriors, n = {count}")
+        values = 1.0 - self.posterior(points).max(axis=1)
+        return sample_mean(values, f"Monte Carlo over posteriors, n = {count}", bound=1.0 - 1.0 / self.classes)

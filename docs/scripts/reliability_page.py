@@ -49,17 +49,17 @@ def _kills(run: Mapping[str, Any]) -> list[str]:
         for command, row in run["commands"].items()
         if row["kills"]
     ]
+    commands = "; ".join(f"`{line}`" for line in dict.fromkeys(row["by"] for row in run["commands"].values()))
     header = ("command", "kills", "before start", "in mid-work", "after the end", "resumed equal")
     twin = ", ".join(f"`{name}` {row['caught']} in {row['kills']} kills" for name, row in run["broken_twin"].items())
     return [
-        f"`{run['command']}` (`docs/results/kills.json`). After each kill every file must be complete or absent,"
+        f"{commands} (`docs/results/kills.json`). After each kill every file must be complete or absent,"
         " certificates verify, checkpoints load; then the same command is run again, and must give the same weights bit"
         " by bit, verdicts, certificates and report as an undisturbed run, times apart. *Before start* means that no"
         " finished file was there yet.",
         _table((*header, "broken rules", "unequal", "left over"), rows),
         "*Left over* are files of a checkpoint without its marker, which no reader takes for a checkpoint."
-        + (f" The broken twin, a writer in two pieces killed between them, broke rules: {twin}." if twin else "")
-        + (f" {run['note']}" if "note" in run else ""),
+        + (f" The broken twin, a writer in two pieces killed between them, broke rules: {twin}." if twin else ""),
     ]
 
 
@@ -77,7 +77,13 @@ def _fuzz(run: Mapping[str, Any]) -> list[str]:
 def _mutation(run: Mapping[str, Any]) -> list[str]:
     names = ("mutants", "killed", "after_new_test", "equivalent", "unexplained")
     rows = [
-        (part, *(score[n] for n in names), f"{score['share']:.1%}", f"{score['share_without_equivalent']:.1%}")
+        (
+            part,
+            *(score[n] for n in names),
+            f"{score['first_share']:.1%}",
+            f"{score['share']:.1%}",
+            f"{score['share_without_equivalent']:.1%}",
+        )
         for part, score in [*run["parts"].items(), ("all", run["total"])]
     ]
     survivors = [
@@ -94,7 +100,9 @@ def _mutation(run: Mapping[str, Any]) -> list[str]:
     return [
         f"Drawn mutants (`docs/results/mutation.json`, seed {run['seed']}, {_number(run['cpu_seconds'])} s of processor"
         " time). *Only by a new test*: lived at first, and a test was written for it, so that only the other numbers say"
-        " how good the tests were. *Equivalent* ones change nothing that the module promises. A part that is not in the"
+        " how good the tests were. The checker's mutants meet only `tests/theory/test_hostile_certificates.py` and"
+        " `tests/theory/test_recorded.py` (its region module: two tests of regions), not the longer tests that prove by"
+        " search. *Equivalent* ones change nothing that the module promises. A part that is not in the"
         " table was not reached in this run.",
         _table(
             (
@@ -104,8 +112,9 @@ def _mutation(run: Mapping[str, Any]) -> list[str]:
                 "of these only by a new test",
                 "equivalent",
                 "unexplained",
-                "killed",
-                "without equivalent",
+                "killed at first",
+                "killed in the end",
+                "the same without equivalent",
             ),
             rows,
         ),

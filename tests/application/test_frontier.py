@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avgmargin.__main__ import main
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SMALL = ("frontier", "--samples", "40", "--points", "6", "--steps", "60")
@@ -70,3 +72,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, word
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "o" / "frontier.svg").exists()
+
+
+def test_a_program_that_does_not_converge_draws_no_frontier(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("synthetic.frontier.program.CONVERGED", 1e-300)  # no float solver leaves so little open
+    folder = tmp_path / "none"
+    assert main([*SMALL, "--out", str(folder)]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "of the largest average open" in said  # with the residual as a number before it
+    assert "at most 1e-300 is accepted; no frontier was drawn" in said
+    assert not folder.exists()

@@ -122,6 +122,8 @@ def summary(found: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
             score["equivalent"] += bool(row.get("equivalent"))
             score["unexplained"] += not row["killed"] and "why" not in row
     for score in parts.values():
+        first = score["killed"] - score["after_new_test"]
+        score["first_share"] = round(first / score["mutants"], 4)
         score["share"] = round(score["killed"] / score["mutants"], 4)
         score["share_without_equivalent"] = round(score["killed"] / max(1, score["mutants"] - score["equivalent"]), 4)
     total = parts.pop("total", {})

@@ -1,8 +1,8 @@
 """The kill matrix: `python -m tests.reliability [--each 20] [--long 5] [--seed 0] [--out docs/results/kills.json]`.
 
 Kills each command `--each` times (`--long` times where it starts workers), looks at what is left, and runs it again.
-The exit code is 1 where a rule was broken or an outcome differs. `--only report,twin` runs these rows alone (a row is the
-first word of its command; `twin` is the broken writer) and keeps the other rows of `--out`, with the command of each.
+The exit code is 1 where a rule was broken or an outcome differs. `--only report,twin` runs these rows alone (a row is
+the first word of its command; `twin` is the broken writer) and keeps the other rows of `--out`.
 """
 
 from __future__ import annotations
