@@ -51,6 +51,8 @@ def _kills(run: Mapping[str, Any]) -> list[str]:
     ]
     commands = "; ".join(f"`{line}`" for line in dict.fromkeys(row["by"] for row in run["commands"].values()))
     header = ("command", "kills", "before start", "in mid-work", "after the end", "resumed equal")
+    expected = ("train", "sweep", "prove", "report", "losses --prove", "reproduce")
+    missing = ", ".join(f"`{name}`" for name in expected if not run["commands"].get(name, {}).get("kills"))
     twin = ", ".join(f"`{name}` {row['caught']} in {row['kills']} kills" for name, row in run["broken_twin"].items())
     return [
         f"{commands} (`docs/results/kills.json`). After each kill every file must be complete or absent,"
@@ -59,7 +61,8 @@ def _kills(run: Mapping[str, Any]) -> list[str]:
         " finished file was there yet.",
         _table((*header, "broken rules", "unequal", "left over"), rows),
         "*Left over* are files of a checkpoint without its marker, which no reader takes for a checkpoint."
-        + (f" The broken twin, a writer in two pieces killed between them, broke rules: {twin}." if twin else ""),
+        + (f" The broken twin, a writer in two pieces killed between them, broke rules: {twin}." if twin else "")
+        + (f" Not run: {missing}." if missing else ""),
     ]
 
 
