@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flint import arb
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import theory
 from tests.theory.oracle import Published, binary_rows
 from theory import CalibrationFunction, Loss, Tier, calibration_function, catalogue, check, from_formula, from_pair
+from theory.checker.calibration_rules import above, below
 
 Certificate = dict[str, Any]
 
@@ -547,3 +549,23 @@ def test_losses_are_compared_as_formulas_not_names() -> None:
     certificate["loss"]["name"] = "anything"
     assert check(certificate).valid
     assert isinstance(catalogue.get("logistic"), Loss)
+
+
+# -- exact ends --------------------------------------------------------------------------------------------------
+
+
+@given(mantissa=st.integers(-(2**53), 2**53), exponent=st.integers(-900, 400))
+def test_a_rational_below_an_end_is_below_it_and_near(mantissa: int, exponent: int) -> None:
+    value = arb((mantissa, exponent))  # exactly mantissa 2^exponent
+    true = Fraction(mantissa) * Fraction(2) ** exponent
+    low, high = below(value), above(value)
+    if low is not None:
+        assert low <= true
+        assert true - low < Fraction(1, 2**320) or true >= 2**320
+        assert low.denominator <= 2**320
+    else:
+        assert true <= -(2**320)
+    if high is not None:
+        assert true <= high
+    else:
+        assert true >= 2**320

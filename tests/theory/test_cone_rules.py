@@ -8,7 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from flint import ctx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import theory
 from tests.theory.test_multiclass import evidence_holds
 from theory import Domain, Loss, Status, Verdict, check, from_formula
 from theory.checker import PRECISION
@@ -245,3 +248,31 @@ def test_a_jump_is_not_decided() -> None:
     verdict = prove(loss, classes=3)
     assert verdict.status == Status.UNDECIDED
     assert "where" in str(verdict.advice)
+
+
+# -- a candidate must win, not tie, where the wrong class is the less likely one ---------------------------------
+
+
+@settings(max_examples=20)
+@given(first=st.fractions(0, 2, max_denominator=9), second=st.fractions(0, 2, max_denominator=9))
+def test_a_candidate_that_only_ties_is_enough_at_a_tie_and_nowhere_else(first: Fraction, second: Fraction) -> None:
+    one = cone("sum_other(max(0, 1 - (fy - fk)))", 3, "sum-zero")
+    top = (2 * first + second) / 3
+    scores = (top, top - first, top - first - second)
+    box = spans((str(first), str(first)), (str(second), str(second)))  # the scores themselves: the lead is 0
+    tie, strict = (tuple(map(Fraction, p)) for p in (("2/5", "2/5", "1/5"), ("3/10", "9/20", "1/4")))
+    assert one.lead(tie, box, scores) == one.lead(strict, box, scores) == 0
+    assert one.candidate(1, box, (tie,), scores)
+    assert not one.candidate(1, box, (strict,), scores)
+    assert not one.candidate(1, box, (tie, strict), scores)
+
+
+def test_the_boxes_of_a_verdict_and_of_its_gap_are_added() -> None:
+    found = theory.prove(from_formula("lse - fy", classes=3), classes=3, delta=Fraction(1, 2))
+    assert found.certificate is not None
+    both = dict(found.certificate)
+    alone = {key: value for key, value in both.items() if key != "calibration_bound"}
+    gap = {**both, "claim": "gap"}
+    counts = [check(certificate) for certificate in (both, alone, gap)]
+    assert all(count.valid for count in counts)
+    assert counts[0].boxes == counts[1].boxes + counts[2].boxes
