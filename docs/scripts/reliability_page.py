@@ -103,9 +103,9 @@ def _mutation(run: Mapping[str, Any]) -> list[str]:
     return [
         f"Drawn mutants (`docs/results/mutation.json`, seed {run['seed']}, {_number(run['cpu_seconds'])} s of processor"
         " time). *Only by a new test*: lived at first, and a test was written for it, so that only the other numbers say"
-        " how good the tests were. The checker's mutants meet only `tests/theory/test_hostile_certificates.py` and"
-        " `tests/theory/test_recorded.py` (its region module: two tests of regions), not the longer tests that prove by"
-        " search. *Equivalent* ones change nothing that the module promises. A part that is not in the"
+        " how good the tests were. Which tests a mutant meets stands in `tests/mutation/draw.py`: the checker's"
+        " first met the recorded and the hostile certificates alone, and those that lived then met some of the tests of"
+        " their own module too. *Equivalent* ones change nothing that the module promises. A part that is not in the"
         " table was not reached in this run.",
         _table(
             (

@@ -9,9 +9,16 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
 _RECORDED = ("test_hostile_certificates", "test_recorded")
+_CONE = (
+    "theory/test_cone_rules::test_a_candidate_that_only_ties_is_enough_at_a_tie_and_nowhere_else",
+    "theory/test_cone_rules::test_the_boxes_of_a_verdict_and_of_its_gap_are_added",
+)
 GUARDS = {  # the first prefix that fits; cheap tests first; nothing that searches for proofs, which costs too much
     "theory/expression/parse.py": ("theory/test_parse", "mutation/test_missing", "theory/test_losses"),
     "theory/checker/region": ("test_regions::test_false_cells_are_noticed", "test_regions::test_known_regions"),
+    "theory/checker/calibration": (*_RECORDED, "theory/test_calibration"),
+    "theory/checker/cone.py": (*_RECORDED, *_CONE),
+    "theory/checker/certificates.py": (*_RECORDED, *_CONE),
     "theory/checker/": _RECORDED,
     "deep/_idx.py": ("mutation/test_missing", "deep/test_data"),
     "deep/cifar.py": ("mutation/test_missing", "deep/test_cifar"),
