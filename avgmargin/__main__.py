@@ -13,7 +13,8 @@ from .common.errors import ExitCode, UserError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    Wrong input (ValueError, OSError, UserError) becomes one line on stderr and code 2; anything else is a fault of
+    Wrong input (ValueError, OSError, UserError) becomes one line on stderr and code 2, or 4 for
+    floats unfit for proofs; anything else is a fault of
     this program and keeps its traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .common.console import print_error
 
         print_error(str(error) or type(error).__name__, as_json=as_json)
-        return ExitCode.USAGE
+        return error.code if isinstance(error, UserError) else ExitCode.USAGE
     except KeyboardInterrupt:
         print("avgmargin: interrupted", file=sys.stderr)
         return 130

@@ -20,13 +20,12 @@ import tomli_w
 import theory
 from theory.storage import sha256_of_bytes, write_atomic
 
-from .common.environment import describe, why_unfit
+from .common.environment import check_fit, describe
 from .common.errors import UserError
 from .common.files import dump_json, make_folder, slug
 from .jobs import plan
 from .jobs.pool import run_jobs
 from .jobs.progress import Progress
-from .proving.proofs import Unfit
 from .report import assemble as report
 
 _FILES = ("config.toml", "env.json", "report.json", "report.html", "manifest.json", "summary.json")
@@ -39,8 +38,7 @@ def reproduce(request: plan.Request, root: Path, workers: int, words: Sequence[s
     Raises, before any work, Unfit for a float environment unfit for proofs and UserError or ValueError for a folder
     that cannot be used or data that cannot be read. `words` is the command as typed, for the report.
     """
-    if (reason := why_unfit()) is not None:
-        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
+    check_fit()
     begin = time.perf_counter()
     request = _with_data(request)
     jobs = plan.jobs(request, _catalogue())

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from avgmargin.common.console import print_error, print_json, show_pairs, show_table
+from avgmargin.common.console import print_json, show_pairs, show_table
 from avgmargin.common.errors import ExitCode, UserError
 
 from .parser import Parser, backend, data_folder, job_count, json_flag, seed, workers_of
@@ -36,16 +36,11 @@ def reproduce(asked: Namespace) -> ExitCode:
         if getattr(asked, name) is not None:
             raise UserError(f"--{name} is for --scale paper, not for --scale {asked.scale}")
     from avgmargin.jobs.plan import Request
-    from avgmargin.proving.proofs import Unfit
     from avgmargin.reproduce import reproduce as run
 
     request = Request(asked.scale, asked.seed, asked.data_dir)
     root = Path(asked.out or f"runs/reproduce-{asked.scale}")
-    try:
-        summary = run(request, root, workers_of(asked.jobs), asked.words)
-    except Unfit as error:
-        print_error(str(error), as_json=asked.json)
-        return ExitCode.UNFIT
+    summary = run(request, root, workers_of(asked.jobs), asked.words)
     if asked.json:
         print_json(summary)
     else:

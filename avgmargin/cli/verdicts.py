@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
-from avgmargin.common.console import print_error, print_json, show_pairs, show_table, status_style
+from avgmargin.common.console import print_json, show_pairs, show_table, status_style
 from avgmargin.common.errors import ExitCode, UserError
 
 from .parser import (
@@ -53,13 +53,8 @@ def losses(asked: Namespace) -> ExitCode:
 def _decide(asked: Namespace, chosen: list[Any]) -> ExitCode:
     """Verdicts on catalogue entries; 1 where one contradicts what is stated."""
     from avgmargin.jobs.decided import decide
-    from avgmargin.proving.proofs import Unfit
 
-    try:
-        found = decide(chosen, Path(asked.out), workers_of(asked.jobs), asked.boxes, asked.seconds)
-    except Unfit as error:
-        print_error(str(error), as_json=asked.json)
-        return ExitCode.UNFIT
+    found = decide(chosen, Path(asked.out), workers_of(asked.jobs), asked.boxes, asked.seconds)
     if asked.json:
         print_json(found)
     else:
@@ -119,31 +114,27 @@ def _classes(text: str) -> int | str:
 
 def prove(asked: Namespace) -> ExitCode:
     """A verdict and its certificate."""
-    from avgmargin.proving.proofs import Effort, Unfit, prove_and_store
+    from avgmargin.proving.proofs import Effort, prove_and_store
     from avgmargin.proving.resolve import LossRequest, read_number, read_parameters, resolve
 
     parameters = read_parameters(asked.param)
     if asked.region and (asked.ranges or asked.classes is not None):
         raise UserError("--region is for one binary loss; leave out --for and --classes")
-    try:
-        if asked.ranges or asked.classes == "all":
-            from avgmargin.proving.families import prove_for_all
+    if asked.ranges or asked.classes == "all":
+        from avgmargin.proving.families import prove_for_all
 
-            found = prove_for_all(asked, parameters)
-        else:
-            request = LossRequest(asked.loss, asked.plus, asked.minus, parameters, asked.classes, asked.domain)
-            delta = asked.delta if asked.delta in (None, "default") else read_number("delta", asked.delta)
-            threshold = read_number("threshold", asked.threshold)
-            effort = Effort(asked.classes, threshold, asked.boxes, asked.seconds, delta)
-            loss = resolve(request)
-            found = prove_and_store(loss, effort, Path(asked.out))
-            if asked.region:
-                from avgmargin.proving.regions import region_of
+        found = prove_for_all(asked, parameters)
+    else:
+        request = LossRequest(asked.loss, asked.plus, asked.minus, parameters, asked.classes, asked.domain)
+        delta = asked.delta if asked.delta in (None, "default") else read_number("delta", asked.delta)
+        threshold = read_number("threshold", asked.threshold)
+        effort = Effort(asked.classes, threshold, asked.boxes, asked.seconds, delta)
+        loss = resolve(request)
+        found = prove_and_store(loss, effort, Path(asked.out))
+        if asked.region:
+            from avgmargin.proving.regions import region_of
 
-                found["region"] = region_of(loss, effort, Path(asked.out))
-    except Unfit as error:
-        print_error(str(error), as_json=asked.json)
-        return ExitCode.UNFIT
+            found["region"] = region_of(loss, effort, Path(asked.out))
     if asked.json:
         print_json(found)
     else:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import Unfit
 from .processes import THREAD_VARIABLES
 
 _LIBRARIES = ("numpy", "scipy", "sympy", "python-flint", "torch", "safetensors", "mlxtend", "matplotlib", "jinja2")
@@ -40,6 +41,12 @@ def why_unfit() -> str | None:
     if not (np.array_equal(one + little, one) and np.array_equal(one - little, one)):
         return "floats are not rounded to nearest"
     return None
+
+
+def check_fit() -> None:
+    """Raise Unfit where floats cannot be trusted (`why_unfit`)."""
+    if (reason := why_unfit()) is not None:
+        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
 
 
 @cache

@@ -18,6 +18,15 @@ class ExitCode(IntEnum):
 class UserError(Exception):
     """Wrong input or an unfit place to work in; the message is one line with name, value and rule."""
 
+    code = ExitCode.USAGE
+    """With which the command ends."""
+
+
+class Unfit(UserError):
+    """The float environment does not allow proofs."""
+
+    code = ExitCode.UNFIT
+
 
 class UsageError(UserError):
     """A command line that cannot be read."""

@@ -71,11 +71,14 @@ Table = Mapping[str, Any]
 
 def draw(figure: Table) -> str:
     """The figure of a table (`id`, `columns`, `rows`, and what else its drawing needs) as SVG text, without a date."""
-    with matplotlib.rc_context(_SETTINGS):
-        canvas = _DRAWINGS[figure["id"]](figure)
-        text = io.StringIO()
-        canvas.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return styled(_DRAWINGS[figure["id"]], figure)
+
+
+def styled(work: Callable[[Table], Figure], figure: Table, **changes: Any) -> str:
+    """What `work` draws of a table in the style of the reports, as SVG text; `changes` of single settings."""
+    settings: dict[Any, Any] = {**_SETTINGS, **changes}
+    with matplotlib.rc_context(settings):
+        return svg_of(work(figure)).decode()
 
 
 def svg_of(canvas: Figure) -> bytes:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avgmargin.common.environment import describe, why_unfit
+from avgmargin.common.environment import check_fit, describe
 from avgmargin.common.files import dump_json, make_folder
-from avgmargin.proving.proofs import Unfit
 from theory.catalogue import Entry
 from theory.storage import write_atomic
 
@@ -55,8 +54,7 @@ def decide(entries: Sequence[Entry], root: Path, workers: int, boxes: int, secon
 
     A run that was broken off goes on where it stopped. Raises Unfit where the float environment is unfit for proofs.
     """
-    if (reason := why_unfit()) is not None:
-        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
+    check_fit()
     begin = time.perf_counter()
     chosen = jobs(entries, boxes, seconds)
     make_folder(root)

@@ -11,12 +11,12 @@ from typing import Any
 
 import theory
 from avgmargin.common.console import show_pairs, show_table
-from avgmargin.common.environment import why_unfit
+from avgmargin.common.environment import check_fit
 from avgmargin.common.errors import UserError
 from avgmargin.common.files import check_can_make, dump_json
 from theory.storage import write_atomic
 
-from .proofs import Unfit, formula, store
+from .proofs import formula, store
 from .resolve import LossRequest, label, parameter_texts, read_number, read_parameters, resolve
 
 CERTIFICATES = Path("runs/certificates")
@@ -60,8 +60,7 @@ def calibrate(loss: theory.Loss, wanted: Wanted) -> dict[str, Any]:
     Raises Unfit before any work when the float environment is unfit, UserError when a file cannot be written, and
     ValueError for a loss or numbers without a calibration function.
     """
-    if (reason := why_unfit()) is not None:
-        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
+    check_fit()
     if wanted.plot is not None and wanted.plot.suffix.lower() not in (".svg", ".png", ".pdf"):
         raise UserError(f"plot {str(wanted.plot)!r} must end in .svg, .png or .pdf")
     for excess in wanted.excess:

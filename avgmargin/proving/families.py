@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import theory
-from avgmargin.common.environment import why_unfit
+from avgmargin.common.environment import check_fit
 from avgmargin.common.errors import UserError, one_line
 from avgmargin.common.files import check_can_make
 from theory.checker.ranges import Range
 from theory.expression import exact
 
-from .proofs import Unfit, store
+from .proofs import store
 from .resolve import read_number, read_parameters
 
 
@@ -32,8 +32,7 @@ def prove_for_all(asked: Namespace, parameters: Sequence[tuple[str, str]]) -> di
     ranges = read_ranges(asked.ranges)
     if twice := sorted(ranges.keys() & dict(parameters).keys()):
         raise UserError(f"parameter {twice[0]!r} is given both by --param and by --for")
-    if (reason := why_unfit()) is not None:
-        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
+    check_fit()
     check_can_make(Path(asked.out))
     family = theory.Family(asked.loss, {**dict(parameters), **ranges}, domain=asked.domain)
     start = time.perf_counter()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import theory
-from avgmargin.common.environment import why_unfit
+from avgmargin.common.environment import check_fit
 from avgmargin.common.errors import UserError
 from avgmargin.common.files import check_can_make, dump_json, slug
 from theory.storage import sha256_of_bytes, write_atomic
@@ -21,10 +21,6 @@ from theory.storage import sha256_of_bytes, write_atomic
 from .resolve import label, parameter_texts
 
 _CHECK_SECONDS = 900
-
-
-class Unfit(UserError):
-    """The float environment does not allow proofs."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,7 @@ def prove_and_store(loss: theory.Loss, effort: Effort, folder: Path) -> dict[str
     `certificate` is None, and `folder` is left alone, where the verdict has none. Raises Unfit before any work when the
     float environment is unfit, UserError when the folder cannot be written, ValueError for what cannot be proved.
     """
-    if (reason := why_unfit()) is not None:
-        raise Unfit(f"float environment is unfit for proofs: {reason}; start a fresh process")
+    check_fit()
     check_can_make(folder)
     start = time.perf_counter()
     verdict = theory.prove(

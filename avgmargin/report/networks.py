@@ -92,7 +92,7 @@ def assemble(runs: Sequence[Run], command: str) -> Report:
         "robustness": [row for run in runs for row in _robustness(run)],
         "norms": [row for run in runs for row in _norms(run)],
         "figures": [figure for i, group in enumerate(groups, 1) for figure in _figures(i, *group)],
-        "environment": {"avgmargin": environment.version(), **environment.describe()},
+        "environment": environment.describe(),
     }
     return report
 
