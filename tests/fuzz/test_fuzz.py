@@ -34,6 +34,11 @@ def _loop(text: str) -> bool:
     return True
 
 
+def _sleep(text: str) -> bool:
+    time.sleep(30.0)
+    return True
+
+
 def _run(text: str) -> bool:
     return os.system("true") == 0
 
@@ -54,6 +59,7 @@ def _deep(text: str) -> bool:
     ("read", "rule"),
     [
         (_loop, "longer than"),
+        (_sleep, "longer than"),
         (_run, "forbidden: os.system"),
         (_two_lines, "a refusal in several lines"),
         (_raise, "ZeroDivisionError"),
@@ -62,6 +68,6 @@ def _deep(text: str) -> bool:
 )
 def test_a_broken_reader_is_found(read: Callable[[str], bool], rule: str) -> None:
     target = Target("broken", lambda rng: str(rng.random()), read, (ValueError,))
-    outcome = fuzz(target, 1, random.Random(0), seconds=0.2)
+    outcome = fuzz(target, 1, random.Random(0), seconds=0.1)
     assert outcome.counts["broken"] == 1
     assert outcome.broken[0][0].startswith(rule)
