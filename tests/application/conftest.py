@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 import avgmargin
+
+from .warm import run_warm
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 _WAIT = 220  # seconds another xdist worker may take for the shared run
@@ -33,18 +36,9 @@ def environment(cache: Path | None = None) -> dict[str, str]:
 
 
 def call(*words: str, cwd: Path, cache: Path | None = None, timeout: float = 200) -> subprocess.CompletedProcess[str]:
-    """`python -m avgmargin WORDS`, run in `cwd`."""
-    return subprocess.run(
-        [sys.executable, "-m", "avgmargin", *words],
-        cwd=cwd,
-        env=environment(cache),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=timeout,
-        check=False,
-    )
+    """`avgmargin WORDS`, run in `cwd` by a process of its own (`warm.py`)."""
+    with tempfile.TemporaryDirectory() as place:
+        return run_warm(words, cwd, environment(cache), Path(place), timeout)
 
 
 @pytest.fixture
