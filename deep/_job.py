@@ -69,6 +69,8 @@ class Job:
         self.train_y, self.test_y = (
             torch.tensor(y, device=self.place.device) for y in (dataset.train_y, dataset.test_y)
         )
+        # Images of a batch come to the same place each time: half the time of finding new memory, and of indexing.
+        self.images = self.train_x.new_empty(min(config.batch_size, len(self.train_x)), *self.train_x.shape[1:])
 
     def complete(self, progress: Progress | None) -> TrainResult:
         """Train from where the folder stands to the last epoch, storing and telling of each; then mark it finished."""
@@ -139,7 +141,7 @@ class Job:
                 share = slice(share.start, share.start + 1)
             rows = batch[share]
         rows = rows.to(self.place.device)
-        images = self.train_x.index_select(0, rows)  # twice as fast as indexing, which is general
+        images = torch.index_select(self.train_x, 0, rows, out=self.images[: len(rows)])
         labels = self.train_y.index_select(0, rows)
         forward = self.forward
         if self._masks is not None and self.place.processes > 1:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from theory.margins import functional_margins, linear_label_margins, linear_margins
 
+from ._inputs import images_of
 from ._torch_ops import margin
 from .models import ConvNet, LinearClassifier
 
@@ -55,9 +56,7 @@ def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> F
     not pair, or labels out of range.
     """
     like = next(model.parameters(), torch.zeros(()))
-    images = torch.as_tensor(_writable(x)).to(device=like.device, dtype=like.dtype)
-    if images.ndim < 2 or len(images) == 0:
-        raise ValueError(f"x of shape {tuple(images.shape)} must have shape (n, ...) with n >= 1")
+    images = images_of(x).to(device=like.device, dtype=like.dtype)
     logits = logits_of(model, images)
     if logits.ndim != 2 or len(logits) != len(images):
         raise ValueError(f"logits of shape {tuple(logits.shape)} must have shape ({len(images)}, c)")
@@ -120,11 +119,3 @@ def distances(model: LinearClassifier, x: NDArray[np.float32], y: NDArray[np.int
 def _quantiles(name: str, values: Floats) -> Metrics:
     found = np.quantile(values, list(QUANTILES.values()))
     return {f"{name}_{key}": float(value) for key, value in zip(QUANTILES, found, strict=True)}
-
-
-def _writable(x: Tensor | ArrayLike) -> Tensor | NDArray[np.generic]:
-    """Tensors as they are; arrays copied where they are read-only, which torch warns about."""
-    if isinstance(x, Tensor):
-        return x.detach()
-    array = np.asarray(x)
-    return array if array.flags.writeable else array.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.searching import SearchVerdict
 from theory.searching import search as search_arrays
+
+from .measure import evaluation_mode
 
 TorchLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -30,8 +33,9 @@ def search(
 ) -> SearchVerdict:
     """`theory.search` for a torch loss: scores (n, c) of `dtype`, labels (n,) int64, to values (n,); no gradients.
 
-    A module is asked in eval mode and put back into its own. In float32 the noise is larger and fewer posteriors near a
-    tie are resolved: leave `dtype` at float64 where the loss allows it. Rows go to `device` in batches of `batch`.
+    A module is asked in eval mode, and each of its parts put back into its own. In float32 the noise is larger and
+    fewer posteriors near a tie are resolved: leave `dtype` at float64 where the loss allows it. Rows go to `device` in
+    batches of `batch`.
     Raises ValueError as `theory.search` does, and TypeError for a loss that returns no tensor.
 
     >>> import numpy as np, torch
@@ -59,10 +63,7 @@ def search(
                 parts.append(found.detach().cpu().numpy())
         return np.concatenate(parts)
 
-    training = isinstance(loss, torch.nn.Module) and loss.training
-    if isinstance(loss, torch.nn.Module):
-        loss.eval()
-    try:
+    with evaluation_mode(loss) if isinstance(loss, torch.nn.Module) else nullcontext():
         return search_arrays(
             values,
             classes,
@@ -73,6 +74,3 @@ def search(
             sum_zero=sum_zero,
             name=name or getattr(loss, "__name__", type(loss).__name__),
         )
-    finally:
-        if isinstance(loss, torch.nn.Module):
-            loss.train(training)

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from deep._inputs import images_of, labels_of
 from deep.distances import Box
-from deep.measure import _writable
 
 from ._field import Field
 
-__all__ = ["check_count", "check_labels", "prepare"]
+__all__ = ["check_count", "prepare"]
 
 
 def prepare(
@@ -26,15 +26,13 @@ def prepare(
     """The model as a field, x as flat rows (n, d) and y (n,), on the model's device and in ``dtype``.
 
     Raises ``ValueError`` in one line for a ``dtype`` that is not floating point, an empty box, an empty set, images
-    that are not finite or leave the box, and labels that are not one integer >= 0 for each image.
+    that are not real and finite or leave the box, and labels that are not one integer for each image.
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype!r} must be a floating-point type")
     if box is not None and not (-math.inf < box[0] < box[1] < math.inf):
         raise ValueError(f"box={box!r} must be two finite numbers, the lower one first, or None")
-    given = torch.as_tensor(_writable(x))
-    if given.ndim < 2 or given.numel() == 0:
-        raise ValueError(f"x of shape {tuple(given.shape)} must have shape (n, ...) with n >= 1")
+    given = images_of(x)
     field = Field(model, tuple(given.shape[1:]), dtype, box)
     rows = given.to(device=field.device, dtype=field.dtype).flatten(1)
     if not bool(torch.isfinite(rows).all()):
@@ -44,17 +42,7 @@ def prepare(
             f"x with values in [{float(rows.min()):g}, {float(rows.max()):g}] must lie in box={tuple(box)!r}; "
             "normalise inside the model, or give the box of these units"
         )
-    labels = torch.as_tensor(_writable(y))
-    if labels.shape != (len(rows),) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"y of shape {tuple(labels.shape)}, {labels.dtype} must be {len(rows)} integers")
-    return field, rows, labels.to(device=field.device, dtype=torch.int64)
-
-
-def check_labels(y: Tensor, classes: int) -> None:
-    """Raise ``ValueError`` unless every label is in 0..classes - 1."""
-    if int(y.min()) < 0 or int(y.max()) >= classes:
-        wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
-        raise ValueError(f"y with label {wrong} must lie in 0..{classes - 1}, one for each logit")
+    return field, rows, labels_of(y, len(rows)).to(field.device)
 
 
 def check_count(name: str, value: object, least: int) -> None:

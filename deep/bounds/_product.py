@@ -58,8 +58,11 @@ def _one_pass(chain: Chain, last: Affine, constants: list[float], x: Tensor) -> 
     bounds = torch.where(gap > 0.0, gap / (lipschitz * difference) * (1.0 - 8.0 * UNIT), 0.0)
     bounds = torch.nan_to_num(bounds, nan=0.0)
     # A rival of the same row differs by the bias alone, everywhere: it is never reached if its bias is the smaller one.
+    # (Compared as they are: the norm of a difference may be 0 by underflow alone.)
     shift = last.bias[chosen][:, None] - last.bias[None]
-    bounds = torch.where(difference == 0.0, torch.where(shift > 0.0, torch.inf, 0.0), bounds)
+    same = (last.weight[chosen][:, None, :] == last.weight[None]).all(dim=2)
+    bounds = torch.where(difference == 0.0, 0.0, bounds)
+    bounds = torch.where(same & (shift > 0.0), torch.inf, bounds)
     bounds[own] = torch.inf
     return chosen, bounds
 

@@ -7,13 +7,14 @@ import time
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from deep._inputs import check_labels
 from deep.distances import Distances
 
 from ._branching import Budget, Rival, search
-from ._chain import check_images, check_labels, read_chain
+from ._chain import check_images, read_chain
 
 __all__ = ["exact_relu"]
 
@@ -25,8 +26,8 @@ _START = 1.0 + 1e-9  # the first radius is taken this much wider, so that the st
 
 def exact_relu(
     model: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    x: Tensor | ArrayLike,
+    y: Tensor | ArrayLike,
     *,
     nodes: int = 20_000,
     seconds: float = 60.0,

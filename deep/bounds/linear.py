@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from deep._inputs import check_labels, images_of, labels_of
 from deep.distances import NORMS, Box, Distances
 from theory.boxed import boxed_linear_distances
 from theory.margins import distances_from_scores
 
-from ._chain import check_labels, read_chain
+from ._chain import read_chain
 
 __all__ = ["linear_distances"]
 
 _ROWS = 256  # images in float64 at a time: they stay in the processor's cache, which is faster than one product
 
 
-def linear_distances(model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *, box: Box | None = None) -> Distances:
+def linear_distances(
+    model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike, norm: str = "l2", *, box: Box | None = None
+) -> Distances:
     """Return the exact distances of a linear model f(x) = W x + b to the boundary of its prediction.
 
         min over k != c of (f_c - f_k)(x) / ||w_c - w_k||_*,      c the prediction, ||.||_* the dual norm,
@@ -40,21 +43,18 @@ def linear_distances(model: nn.Module, x: Tensor, y: Tensor, norm: str = "l2", *
     """
     if norm not in NORMS:
         raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, NORMS))}")
-    if x.ndim < 2 or len(x) == 0 or not x.dtype.is_floating_point:
-        raise ValueError(f"x of shape {tuple(x.shape)}, {x.dtype} must be real of shape (n, ...) with n >= 1")
-    if y.shape != (len(x),) or y.dtype.is_floating_point or y.dtype == torch.bool:
-        raise ValueError(f"y of shape {tuple(y.shape)}, {y.dtype} must be integers of shape ({len(x)},)")
-    weight, bias = _parameters(model, tuple(x.shape[1:]))
-    labels = y.detach().long().cpu()
+    images = images_of(x)
+    labels = labels_of(y, len(images)).cpu()
+    weight, bias = _parameters(model, tuple(images.shape[1:]))
     check_labels(labels, len(weight))
     w, b = weight.numpy(), bias.numpy()
     with torch.no_grad():
         if box is None:
-            predicted, values = distances_from_scores(w, b, _scores(weight, bias, x), norm)
+            predicted, values = distances_from_scores(w, b, _scores(weight, bias, images), norm)
         else:
             parts = [
-                boxed_linear_distances(w, b, rows.detach().cpu().flatten(1).double().numpy(), box, norm)
-                for rows in torch.split(x, _ROWS)
+                boxed_linear_distances(w, b, rows.cpu().flatten(1).double().numpy(), box, norm)
+                for rows in torch.split(images, _ROWS)
             ]
             predicted, values = (np.concatenate(found) for found in zip(*parts, strict=True))
     method = "dual norm" if box is None else "projection on half-space and box"
@@ -75,7 +75,7 @@ def _scores(weight: Tensor, bias: Tensor, x: Tensor) -> NDArray[np.float64]:
     scores = torch.empty(len(x), len(weight), dtype=torch.float64)
     for start in range(0, len(x), _ROWS):
         rows = slice(start, start + _ROWS)
-        torch.addmm(bias, x[rows].detach().cpu().flatten(1).double(), weight.T, out=scores[rows])
+        torch.addmm(bias, x[rows].cpu().flatten(1).double(), weight.T, out=scores[rows])
     if not bool(torch.isfinite(scores).all()):  # as it is wherever x is not
         row = int((~torch.isfinite(scores).all(dim=1)).nonzero()[0])
         what = f"x[{row}]" if not bool(torch.isfinite(x[row]).all()) else f"the scores of x[{row}] in float64"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from deep._inputs import check_labels
 from deep.distances import Distances
 
-from ._chain import check_images, check_labels, read_chain
+from ._chain import check_images, read_chain
 from ._product import lipschitz_bounds
 from ._relaxation import certified_radii
 
@@ -19,7 +21,7 @@ METHODS = ("norms", "relaxation")
 
 
 def lower_bound(
-    model: nn.Module, x: Tensor, y: Tensor, *, methods: Sequence[str] = METHODS, steps: int = 16
+    model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike, *, methods: Sequence[str] = METHODS, steps: int = 16
 ) -> Distances:
     """Return rigorous lower bounds of the L2 distance of x to a point of another prediction, box or no box.
 

@@ -144,8 +144,8 @@ def _phases(side: int, taps: int, dilation: int) -> NDArray[np.complex128]:
 def _layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
     found: dict[str, nn.Linear | nn.Conv2d] = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            found[name] = module
+        if isinstance(module, nn.Linear | nn.Conv2d) and type(module) in (nn.Linear, nn.Conv2d):
+            found[name] = module  # a subclass may compute something else
         elif any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False)):
             raise ValueError(
                 f"layer {name!r} of type {type(module).__name__} must be Linear or Conv2d to have a norm here"

@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from deep._inputs import check_labels, images_of, labels_of
 from deep.distances import NORMS, Distances
 from deep.measure import evaluation_mode
 from theory.margins import DUAL
-
-from ._chain import check_labels
 
 __all__ = ["sampled_estimate", "uniform_in_ball", "violations"]
 
@@ -22,8 +22,8 @@ _BLOCK = 1024  # samples drawn at a time: part of what a seed means, and never o
 
 def sampled_estimate(
     model: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    x: Tensor | ArrayLike,
+    y: Tensor | ArrayLike,
     *,
     radius: float = 5.0,
     samples: int = 256,
@@ -61,11 +61,8 @@ def sampled_estimate(
     _check(radius, samples, chunk, spread, norm)
     like = next(model.parameters(), torch.zeros(()))
     kind = like.dtype if dtype is None else dtype
-    images = x.detach().to(device=like.device, dtype=kind)
-    if images.ndim < 2 or len(images) == 0 or y.shape != (len(images),):
-        raise ValueError(
-            f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} must be (n, ...) and (n,), n >= 1"
-        )
+    images = images_of(x).to(device=like.device, dtype=kind)
+    labels = labels_of(y, len(images)).cpu()
     seed = generator.initial_seed()
     if kind != like.dtype:
         model = copy.deepcopy(model).to(kind)
@@ -75,7 +72,7 @@ def sampled_estimate(
             raise ValueError(
                 f"logits of shape {tuple(logits.shape)} must be finite, of shape ({len(images)}, c), c >= 2"
             )
-        check_labels(y.long().cpu(), logits.shape[1])
+        check_labels(labels, logits.shape[1])
         predicted = logits.argmax(dim=1)
         settings = radius, samples, norm, chunk, spread
         found = [
@@ -92,7 +89,7 @@ def sampled_estimate(
         "dtype": str(kind).removeprefix("torch."),
     }
     values = torch.tensor([value for value, _ in found], dtype=torch.float64)
-    correct = (predicted == y.to(predicted.device)).cpu()
+    correct = predicted.cpu() == labels
     return Distances(values, correct, "estimate", norm, None, "sampled local Lipschitz constant", details)
 
 
@@ -166,7 +163,10 @@ def _one_image(
             for j, rival in going.items():
                 weights = torch.zeros_like(f)
                 weights[:, chosen], weights[:, j] = 1.0, -1.0
-                (gradient,) = torch.autograd.grad(f, points, weights, retain_graph=True)
+                if f.requires_grad:
+                    (gradient,) = torch.autograd.grad(f, points, weights, retain_graph=True, materialize_grads=True)
+                else:  # logits that do not depend on x
+                    gradient = torch.zeros_like(points)
                 rival.add(_norms(gradient.flatten(1), DUAL[norm]))
                 count += len(part)
             least = min(radius, *(rival.ratio() for rival in rivals.values()))

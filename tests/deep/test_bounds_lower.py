@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.utils.parametrizations import spectral_norm
 
 from deep import (
     MLP,
@@ -223,6 +227,84 @@ class Twice(nn.Linear):
         return 2.0 * super().forward(x)
 
 
+class Steep(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(100.0 * x)
+
+
+def _steep_layer(model: MLP) -> Any:
+    model.fc1.__class__ = Steep
+
+
+def _own_forward(model: MLP) -> Any:
+    model.forward = lambda x: MLP.forward(model, 100.0 * x)  # type: ignore[method-assign]
+
+
+def _own_forward_of_a_layer(model: MLP) -> Any:
+    model.fc1.forward = lambda x: nn.Linear.forward(model.fc1, 100.0 * x)  # type: ignore[method-assign]
+
+
+ALTERED: dict[str, tuple[Callable[[MLP], Any], str]] = {
+    "a layer of another type": (_steep_layer, "layer 'fc1' of type Steep must be one that a rigorous bound knows"),
+    "a hook on the model": (
+        lambda m: m.register_forward_pre_hook(lambda _, given: (100.0 * given[0],)),
+        "model=MLP must have no forward hooks",
+    ),
+    "hooks on all modules": (
+        lambda m: register_module_forward_pre_hook(lambda of, given: (100.0 * given[0],) if of is m else None),
+        "torch must have no forward hooks on all modules",
+    ),
+    "a forward of its own": (_own_forward, "model=MLP must have the forward of its type, MLP"),
+    "a layer's own forward": (_own_forward_of_a_layer, "layer 'fc1' must have the forward of its type, Linear"),
+}
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_a_known_model_that_computes_something_else_is_refused(how: str) -> None:
+    g = torch.Generator().manual_seed(7)
+    model = MLP(6, 3, hidden=8, generator=g)
+    x, y = torch.rand(4, 6, generator=g), torch.tensor([0, 1, 2, 0])
+    before = lower_bound(model, x, y).values
+    alter, message = ALTERED[how]
+    handle = alter(model)
+    try:
+        # The alteration matters: a point of another prediction is nearer than the bound of the weights alone.
+        nearest = minimum_norm(model, x, y, box=None, dtype=torch.float64).distances.values
+        assert (nearest < before).any()
+        for method in (lower_bound, exact_relu):
+            with pytest.raises(ValueError, match=message) as caught:
+                method(model, x, y)
+            assert "\n" not in str(caught.value)
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def test_parametrised_weights_are_those_of_evaluation_and_reading_changes_nothing() -> None:
+    torch.manual_seed(0)  # torch's own layers take no generator
+    model = nn.Sequential(spectral_norm(nn.Linear(30, 20)), nn.ReLU(), nn.Linear(20, 3)).train()
+    stored = {name: value.clone() for name, value in model.state_dict().items()}
+    x, y = torch.rand(4, 30), torch.tensor([0, 1, 2, 0])
+    found = lower_bound(model, x, y).values
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+    assert model[0].training
+    assert torch.equal(found, lower_bound(model.eval(), x, y).values)
+    model.train()(x)  # what reading in training mode would have done
+    assert not all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+
+
+def test_rows_that_differ_by_less_than_a_square_can_show_are_no_equal_rows() -> None:
+    model = nn.Linear(1, 2, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.0], [1e-200]], dtype=torch.float64))
+        model.bias.copy_(torch.tensor([1e-190, 0.0], dtype=torch.float64))
+    x, y = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([0])
+    assert model(torch.full((1, 1), 2e10, dtype=torch.float64)).argmax() == 1  # a finite distance, then
+    assert float(lower_bound(model, x, y, methods=("norms",)).values) < 2e10
+    model.weight.data.zero_()
+    assert float(lower_bound(model, x, y).values) == math.inf
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -236,6 +318,11 @@ class Twice(nn.Linear):
         ({"model": Twice(3, 2)}, r"model=Twice must be one of this package's"),
         ({"x": torch.full((2, 3), math.nan)}, r"x\[0\] must be finite"),
         ({"y": torch.tensor([2, 0])}, r"y\[0\]=2 must lie in 0..1"),
+        ({"x": torch.ones(2, 3, dtype=torch.uint8)}, r"torch.uint8 must be real of shape .* bytes divided by 255"),
+        ({"x": "images"}, r"x of type str must be a tensor or an array of numbers"),
+        ({"y": None}, r"y of type NoneType must be a tensor or an array of numbers"),
+        ({"model": nn.Linear(3, 2, dtype=torch.complex64)}, r"weights of torch.complex64 on cpu must be real"),
+        ({"model": nn.Linear(3, 2, device="meta")}, r"weights of torch.float32 on meta must be real, and at hand"),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], message: str) -> None:

@@ -218,7 +218,7 @@ def test_violations_are_counted_where_something_was_found() -> None:
         ({"spread": math.nan}, r"spread=nan must be at least 0"),
         ({"norm": "l4"}, r"norm='l4' must be one of"),
         ({"y": torch.tensor([0, 9, 0])}, r"y\[1\]=9 must lie in 0..3"),
-        ({"y": torch.tensor([0])}, r"must be \(n, ...\) and \(n,\)"),
+        ({"y": torch.tensor([0])}, r"must be 3 integers, of shape \(3,\)"),
         ({"x": torch.full((3, 5), math.nan, dtype=torch.float64)}, r"logits of shape \(3, 4\) must be finite"),
     ],
 )

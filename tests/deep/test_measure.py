@@ -72,7 +72,7 @@ def test_logits_that_are_not_finite_are_no_margins(bad: float) -> None:
     [
         (torch.zeros(3), np.zeros((3, 4)), [0, 0, 0], r"logits of shape \(3,\) must have shape \(3, c\)"),
         (torch.zeros(2, 5), np.zeros((3, 4)), [0, 0, 0], r"logits of shape \(2, 5\) must have shape \(3, c\)"),
-        (torch.zeros(3, 5), np.zeros(3), [0, 0, 0], r"x of shape \(3,\) must have shape"),
+        (torch.zeros(3, 5), np.zeros(3), [0, 0, 0], r"x of shape \(3,\), torch.float64 must be real of shape"),
         (torch.zeros(3, 5), np.zeros((0, 4)), [], r"x of shape \(0, 4\)"),
         (torch.zeros(3, 5), np.zeros((3, 4)), [0, 0], r"labels of shape \(2,\)"),
         (torch.zeros(3, 5), np.zeros((3, 4)), [0, 5, 0], r"labels\[1\]=5 must lie in 0..4"),
