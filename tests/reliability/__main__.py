@@ -68,7 +68,9 @@ def main(argv: list[str]) -> int:
                 )
                 caught = {n: {"kills": row.counts["kills"], "caught": len(row.broken)} for n, row in twin.items()}
                 made = _merge(made, "broken_twin", caught, asked.out)
-    print({name: made[name] for name in ("kills", "in_mid_work", "resumed_equal", "wrong", "broken_twin")})
+    print(
+        {name: made[name] for name in ("kills", "in_mid_work", "in_a_write", "resumed_equal", "wrong", "broken_twin")}
+    )
     return int(made["wrong"] > 0)
 
 
@@ -80,7 +82,7 @@ def _merge(made: dict[str, Any], part: str, new: dict[str, Any], out: Path | Non
     merged = {
         "python": platform.python_version(),
         "system": platform.system(),
-        **{name: sum(row[name] for row in rows) for name in ("kills", "in_mid_work", "resumed_equal")},
+        **{name: sum(row[name] for row in rows) for name in ("kills", "in_mid_work", "in_a_write", "resumed_equal")},
         "wrong": sum(len(row["broken"]) + len(row["unequal"]) for row in rows),
         **parts,
     }

@@ -28,6 +28,11 @@ def files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if not any(p.startswith(".") for p in Path(name).parts)}
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """The temporary files that a writer stopped in mid-write has left; no reader looks at them."""
+    return [path for path in sorted(folder.rglob(".*.tmp")) if path.is_file()]
+
+
 def faults(folder: Path) -> list[str]:
     """Every broken rule, in words: files neither complete nor absent, proofs and checkpoints that do not hold."""
     found = []

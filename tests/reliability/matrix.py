@@ -18,7 +18,7 @@ from typing import Any
 
 import avgmargin
 import tests
-from tests.reliability.judge import faults, files, steady, unmarked
+from tests.reliability.judge import faults, files, steady, unfinished, unmarked
 
 _LATE = 1.1  # the clock's kills are drawn up to this part of an undisturbed run
 
@@ -37,6 +37,8 @@ class Row:
     """Counts for one command. `broken` says which rules did not hold, `unequal` which files came out otherwise.
 
     `left_over` are files of a checkpoint that a kill kept from being dropped: no reader takes them for a checkpoint.
+    A kill is `in_mid_work` when the command had left anything in its folder, be it a file that is not finished, and
+    `in_a_write` when it left one of those.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -46,7 +48,8 @@ class Row:
 
     def as_values(self) -> dict[str, Any]:
         """The row as JSON values."""
-        names = ("kills", "by_clock", "at_an_act", "before_start", "in_mid_work", "after_end", "resumed_equal")
+        moments = ("before_start", "in_mid_work", "in_a_write", "after_end")
+        names = ("kills", "by_clock", "at_an_act", *moments, "resumed_equal")
         return {
             **{name: self.counts[name] for name in names},
             **{n: getattr(self, n) for n in ("broken", "unequal", "left_over")},
@@ -175,8 +178,10 @@ def _row(server: Server, command: Command, each: int, rng: random.Random, place:
         ended, _ = server.run(command.words, folder, stop=stop, after=after, twin=twin)
         row.counts["kills"] += 1
         row.counts["by_clock" if by_clock else "at_an_act"] += 1
-        begun = set(files(folder)) != before
+        torn = len(unfinished(folder)) > 0
+        begun = torn or set(files(folder)) != before
         row.counts["after_end" if ended != -signal.SIGKILL else "in_mid_work" if begun else "before_start"] += 1
+        row.counts["in_a_write"] += torn and ended == -signal.SIGKILL
         moment = f"after {after:.3f} s" if after is not None else f"before act {stop} of {acts}"
         row.broken += [f"{moment}: {fault}" for fault in faults(folder)]
         if twin:

@@ -2,8 +2,9 @@
 
 It reads one JSON request per line and answers `{"pid": ...}` at the start of the child, `{"status": ...}` at its end.
 The child leads a process group of its own, so that a kill reaches its workers too. A request may ask that the child's
-group is killed by SIGKILL just before its `stop`-th act on the files below its folder (opened for writing, renamed,
-removed, folder made), and that files are written in two pieces, not in one step: the broken twin.
+group is killed by SIGKILL just before its `stop`-th act on the files below its folder (opened for writing, written to
+the second half of its bytes, flushed to disk, renamed, removed, folder made), and that files are written in two pieces,
+not in one step: the broken twin.
 """
 
 from __future__ import annotations
@@ -37,10 +38,57 @@ class Counter:
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITES):
             return
-        if os.path.abspath(os.fsdecode(arguments[0])).startswith(self.folder):
+        self.act(os.path.abspath(os.fsdecode(arguments[0])))
+
+    def act(self, path: str) -> None:
+        """An act on a file that is about to happen."""
+        if path.startswith(self.folder):
             self.acts += 1
             if self.acts == self.stop:
                 os.killpg(0, signal.SIGKILL)
+
+
+class Halves:
+    """A file opened by its descriptor, whose bytes reach the system in two halves with an act between them."""
+
+    def __init__(self, file: Any, counter: Counter) -> None:
+        self._file, self._counter = file, counter
+
+    def __enter__(self) -> Halves:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        half = len(data) // 2
+        self._file.write(data[:half])
+        self._file.flush()
+        self._counter.act(_path_of(self._file.fileno()))
+        self._file.write(data[half:])
+        return len(data)
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")
+
+
+def watch_writer(counter: Counter) -> None:
+    """Count also what the interpreter reports nothing of: the middle of a write by descriptor, and a flush to disk."""
+    open_descriptor, flush = os.fdopen, os.fsync
+
+    def fdopen(descriptor: int, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        file = open_descriptor(descriptor, mode, *rest, **named)
+        return Halves(file, counter) if mode == "wb" else file
+
+    def fsync(descriptor: int) -> None:
+        counter.act(_path_of(descriptor))
+        flush(descriptor)
+
+    os.fdopen, os.fsync = fdopen, fsync  # type: ignore[assignment]
 
 
 def write_in_two_pieces(path: Path, data: bytes) -> None:
@@ -76,6 +124,8 @@ def child(request: dict[str, Any]) -> None:
             break_writer()
         counter = Counter(os.path.join(request["folder"], ""), request["stop"], request["twin"])
         sys.addaudithook(counter)
+        if not request["twin"]:
+            watch_writer(counter)
         from avgmargin.__main__ import main
 
         code = main(request["words"])
