@@ -29,9 +29,9 @@ STEADY = re.compile(r"^(loss|formula|verdict|tier|scope|gap|bound)\b|^\d+$")
 
 def extension(name: str) -> types.ModuleType:
     """A module of docs/_ext."""
-    folder = str(DOCS / "_ext")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    for folder in (str(DOCS / "scripts"), str(DOCS / "_ext")):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     return importlib.import_module(name)
 
 

@@ -20,7 +20,7 @@ from .readings import Number as Number
 from .readings import Run, accuracy, margin_through, mean_margin, robustness
 from .readings import share_of as share_of
 
-__all__ = ["RULES", "TITLES", "Answer", "compare_shares", "families", "judge"]
+__all__ = ["RULES", "TITLES", "Answer", "compare_shares", "families", "glance", "judge"]
 
 _ERRORS = 2.0  # standard errors or deviations that a change must exceed: a chance of about 5% for noise alone
 _LATE = 20  # last points of a curve, from which its noise is read
@@ -96,6 +96,15 @@ def judge(runs: Mapping[str, Sequence[Run]], family: str) -> list[Answer]:
             answers.append(_compare_robustness(plain, theirs, about, reading))
         answers.append(_compare("d", "test accuracy", plain, theirs, about, "honest"))
     return sorted(answers, key=lambda answer: answer.claim)
+
+
+def glance(answers: Sequence[Answer], family: str) -> dict[str, dict[str, str]]:
+    """Claim letter -> reading -> verdict, on `reg` against `plain` (and on `plain` alone for (a)), of one family."""
+    found: dict[str, dict[str, str]] = {letter: {} for letter in TITLES}
+    for answer in answers:
+        if answer.claim == "a" or answer.about.startswith(f"{family}-reg "):
+            found[answer.claim][answer.reading] = answer.verdict
+    return found
 
 
 # -- (a) --------------------------------------------------------------------------------------------------------------

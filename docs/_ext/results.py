@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import deep_results  # docs/scripts
+
+from avgmargin.networks.claims import TITLES, families, glance, judge
+
 
 def substitutions(folder: Path) -> dict[str, Any]:
     """The names that pages may write, from the JSON files of the folder. Raises OSError without a needed one."""
@@ -34,6 +38,7 @@ def substitutions(folder: Path) -> dict[str, Any]:
     runs = training_runs(folder)
     found["training_runs"] = len(runs)
     found["training_table"] = training_table(runs)
+    found |= claim_words(runs)
     return found
 
 
@@ -117,6 +122,19 @@ def training_runs(folder: Path) -> list[dict[str, Any]]:
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict) and {"config", "curves", "epochs_done"} <= value.keys():
             found.append(value)
+    return found
+
+
+def claim_words(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """For each claim of the paper the families for which it holds, fails or stays open, read honestly."""
+    presets, _ = deep_results.presets_of(list(runs))
+    by_family = {family: glance(judge(presets, family), family) for family in families(presets)}
+    found = {}
+    for letter in TITLES:
+        groups: dict[str, list[str]] = {}
+        for family, words in by_family.items():
+            groups.setdefault(words[letter].get("honest", "not measured"), []).append(family)
+        found[f"claim_{letter}"] = "; ".join(f"{word} for {', '.join(names)}" for word, names in groups.items())
     return found
 
 

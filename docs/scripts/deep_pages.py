@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avgmargin.networks.claims import RULES, TITLES, Answer, compare_shares, families, judge
+from avgmargin.networks.claims import RULES, TITLES, Answer, compare_shares, families, glance, judge
 from avgmargin.networks.intervals import difference, share_error
 from avgmargin.networks.readings import Number, share_of
 from avgmargin.networks.tables import final_parts
@@ -65,14 +65,7 @@ def _overview(answers: Mapping[str, list[Answer]]) -> str:
         if found is None:
             lines.append(f"| {family} | not run | not run | not run | not run |")
             continue
-        cells = []
-        for letter in "abcd":
-            words = {}
-            for answer in found:
-                about_reg = answer.about.startswith(f"{family}-reg ")
-                if answer.claim == letter and (letter == "a" or about_reg):
-                    words[answer.reading] = answer.verdict
-            cells.append(" / ".join(dict.fromkeys(words.values())) if letter == "d" else " / ".join(words.values()))
+        cells = [" / ".join(words.values()) for words in glance(found, family).values()]
         lines.append(f"| {family} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
