@@ -3,88 +3,159 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import random
-from collections.abc import Generator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
-_RECORDED = ("test_hostile_certificates", "test_recorded")
-_CONE = (
-    "theory/test_cone_rules::test_a_candidate_that_only_ties_is_enough_at_a_tie_and_nowhere_else",
-    "theory/test_cone_rules::test_the_boxes_of_a_verdict_and_of_its_gap_are_added",
-)
-GUARDS = {  # the first prefix that fits; cheap tests first; nothing that searches for proofs, which costs too much
-    "theory/expression/parse.py": ("theory/test_parse", "mutation/test_missing", "theory/test_losses"),
-    "theory/checker/region": ("test_regions::test_false_cells_are_noticed", "test_regions::test_known_regions"),
-    "theory/checker/calibration": (*_RECORDED, "theory/test_calibration"),
-    "theory/checker/cone.py": (*_RECORDED, *_CONE),
-    "theory/checker/certificates.py": (*_RECORDED, *_CONE),
-    "theory/checker/": _RECORDED,
-    "deep/_idx.py": ("mutation/test_missing", "deep/test_data"),
-    "deep/cifar.py": ("mutation/test_missing", "deep/test_cifar"),
-    "deep/published.py": ("mutation/test_missing", "deep/test_published"),
-    "deep/_folder.py": ("deep/test_store_machine", "deep/test_training"),
+_READERS = ("deep/_idx.py", "deep/cifar.py", "deep/published.py", "deep/_folder.py")
+_CERTIFICATES = ("theory/checker/reading.py", "theory/checker/certificates.py")
+PARTS = ("parser", "readers", "checker", "second")
+_CERTIFIED = ("theory/test_hostile_certificates", "theory/test_recorded", "theory/test_checker")
+_CONE = ("theory/test_cone", "theory/test_cone_rules", "theory/test_cone_gap")
+_MISSING = "mutation/test_missing"
+GUARDS: dict[str, tuple[str, ...]] = {
+    "theory/expression/parse.py": ("theory/test_parse", "theory/test_parse_refusals", _MISSING, "theory/test_losses"),
+    "theory/checker/reading.py": _CERTIFIED,
+    "theory/checker/certificates.py": _CERTIFIED,
+    "theory/checker/": (*_CERTIFIED, *_CONE, "theory/test_calibration", "theory/test_families"),
+    "theory/second/": ("theory/test_second",),
+    "deep/_idx.py": (_MISSING, "deep/test_data"),
+    "deep/cifar.py": (_MISSING, "deep/test_cifar"),
+    "deep/published.py": (_MISSING, "deep/test_published"),
+    "deep/_folder.py": (_MISSING, "deep/test_store_machine", "deep/test_training"),
 }
-READERS = ("deep/_idx.py", "deep/cifar.py", "deep/published.py", "deep/_folder.py")
-SMALL = ("theory/expression/parse.py", *READERS)
-"""Read most by strangers' files: `--each` mutants of these, a quarter of that of each module of the checker."""
+"""The test files that guard a module, by the first prefix that fits."""
 
 
-def modules() -> list[str]:
-    """The files under test, relative to the source tree."""
-    checker = sorted((HOME / "theory/checker").glob("[!_]*.py"))
-    return [SMALL[0], *READERS, *(path.relative_to(HOME).as_posix() for path in checker)]
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one module: the operator of cosmic-ray, its place, and the code with the change."""
+
+    module: str
+    operator: str
+    occurrence: int
+    code: str
+    mutated: str
+
+    @property
+    def key(self) -> str:
+        """What names it in one version of the code."""
+        return f"{self.module} {self.operator} {self.occurrence}"
+
+
+def modules(part: str) -> list[str]:
+    """The files of a part, relative to the source tree."""
+    if part == "parser":
+        return ["theory/expression/parse.py"]
+    if part == "readers":
+        return [*_READERS, *_CERTIFICATES]
+    found = sorted((HOME / "theory" / part).glob("[!_]*.py"))
+    return [name for path in found if (name := path.relative_to(HOME).as_posix()) not in _CERTIFICATES]
+
+
+def part_of(module: str) -> str:
+    """What a module belongs to: the parser, the readers, the checker or the second arithmetic."""
+    return next(part for part in PARTS if module in modules(part))
 
 
 def guards(module: str) -> tuple[str, ...]:
     """The test files that guard a module."""
     names = next(tests for prefix, tests in GUARDS.items() if module.startswith(prefix))
-    parts = [(name if "/" in name else f"theory/{name}").partition("::") for name in names]
-    return tuple(f"tests/{file}.py{dots}{test}" for file, dots, test in parts)
+    return tuple(f"tests/{name}.py" for name in names)
 
 
-def part_of(module: str) -> str:
-    """What a module belongs to: the parser, the checker or the readers."""
-    return "parser" if module == SMALL[0] else "readers" if module in READERS else "checker"
+def lines_of(code: str, mutated: str) -> set[int]:
+    """The lines of the statements that a mutant changes: of those that hold others, the lines before the first."""
+    changed = {
+        number
+        for tag, low, high, _, _ in difflib.SequenceMatcher(
+            None, code.splitlines(), mutated.splitlines(), autojunk=False
+        ).get_opcodes()
+        if tag != "equal"
+        for number in range(low + 1, max(high, low + 1) + 1)
+    }
+    found = set()
+    for number in changed:
+        spans: list[range] = [s for node in ast.walk(ast.parse(code)) if (s := _span(node)) and number in s]
+        found |= set(min(spans, key=len)) if spans else {number}
+    return found
 
 
-def mutants(code: str, count: int, rng: random.Random) -> Generator[tuple[str, int, str], None, None]:
-    """Up to `count` drawn mutants of a module: an operator, then one of the places where it fits; the mutated code."""
+def _span(node: ast.AST) -> range | None:
+    if not isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)):
+        return None
+    if isinstance(node, ast.match_case):
+        return range(node.pattern.lineno, node.body[0].lineno)
+    body = getattr(node, "body", None)
+    last = (body[0].lineno - 1 if body[0].lineno > node.lineno else node.lineno) if body else node.end_lineno
+    decorators = [inner.lineno for inner in getattr(node, "decorator_list", [])]
+    return range(min([node.lineno, *decorators]), (last or node.lineno) + 1)
+
+
+def sample(part: str, count: int, seed: int) -> Iterator[Mutant]:
+    """About `count` mutants of a part, each module's share in proportion to its places and at least one.
+
+    A place of the code is drawn, without putting it back, then one of the operators that fit there: a place where many
+    operators fit is not drawn more often. The modules take turns, so that a run that stops early has seen all of them.
+    """
+    codes = {module: (HOME / module).read_text(encoding="utf-8") for module in modules(part)}
+    found = {module: _places(code) for module, code in codes.items()}
+    total = sum(map(len, found.values()))
+    drawn = {}
+    for module, places in found.items():
+        share = max(1, round(count * len(places) / total)) if places else 0
+        drawn[module] = _mutants(module, codes[module], places, share, random.Random(f"{seed} {module}"))
+    order = [module for module in drawn for _ in range(max(1, len(found[module])))]
+    random.Random(f"{seed} {part}").shuffle(order)
+    for module in order:
+        if (mutant := next(drawn[module], None)) is not None:
+            yield mutant
+
+
+def _mutants(
+    module: str, code: str, places: dict[tuple[int, int], list[tuple[str, int]]], count: int, rng: random.Random
+) -> Iterator[Mutant]:
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
-    original, left = meaning(code), _places(code)
-    drawn = 0
-    while drawn < count and left:
-        name = rng.choice(sorted(left))
-        occurrence = left[name].pop(rng.randrange(len(left[name])))
-        if not left[name]:
-            del left[name]
-        try:
-            mutated = mutate_code(code, get_operator(name)(), occurrence)
-            if mutated is None or meaning(mutated) == original:
+    original = meaning(code)
+    order = sorted(places)
+    rng.shuffle(order)
+    for place in order:
+        if count == 0:
+            return
+        for name, occurrence in rng.sample(places[place], len(places[place])):
+            try:
+                mutated = mutate_code(code, get_operator(name)(), occurrence)
+                if mutated is None or meaning(mutated) == original:
+                    continue
+            except (SyntaxError, TypeError, ValueError, AttributeError):  # cosmic-ray cannot mutate `except a.B`
                 continue
-        except (SyntaxError, TypeError, ValueError, AttributeError):  # cosmic-ray cannot mutate `except a.B`
-            continue
-        drawn += 1
-        yield name, occurrence, mutated
+            count -= 1
+            yield Mutant(module, name, occurrence, code, mutated)
+            break
 
 
-def _places(code: str) -> dict[str, list[int]]:
-    """The operators that fit anywhere in a module, with the numbers of their places."""
+@cache
+def _places(code: str) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    """The operators that fit at each place (line, column) of a module, each with its number of occurrence."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
     nodes = list(ast_nodes(get_ast(code)))
-    found = {}
-    for name in operator_names():
+    found: dict[tuple[int, int], list[tuple[str, int]]] = {}
+    for name in sorted(operator_names()):
         try:
             operator = get_operator(name)()
-            count = sum(1 for node in nodes for _ in operator.mutation_positions(node))
+            starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
         except TypeError:  # an operator that wants arguments
             continue
-        if count:
-            found[name] = list(range(count))
+        for occurrence, start in enumerate(starts):
+            found.setdefault(start, []).append((name, occurrence))
     return found
 
 

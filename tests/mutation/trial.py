@@ -1,8 +1,9 @@
-"""Running the guards of a module in a forked process, which has the libraries loaded and none of our modules."""
+"""Running tests in a forked process, which has the libraries loaded and none of our modules."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import resource
 import shutil
@@ -10,14 +11,20 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.mutation.draw import HOME
+from tests.mutation.watch import Chosen, Watch
 
 OURS = ("theory", "synthetic", "deep", "avgmargin", "tests")
-_LIBRARIES = ("pytest", "hypothesis", "hypothesis.stateful", "numpy", "scipy", "sympy", "flint", "torch", "safetensors")
+_LIBRARIES = (
+    "pytest", "hypothesis", "hypothesis.stateful", "coverage", "numpy", "scipy", "sympy", "flint", "torch",
+    "safetensors.torch", "cvxpy", "joblib",
+)  # fmt: skip
 _QUIET = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # the libraries were imported before, on purpose
-_WALL = 900.0  # seconds; the processor's time is what decides, this is for tests that wait
+_WALL = 1800.0  # seconds; the processor's time is what decides, this is for tests that wait
 
 
 def load_libraries() -> None:
@@ -28,27 +35,36 @@ def load_libraries() -> None:
 
 def copy_tree(tree: Path) -> None:
     """Copy what the tests need."""
-    tree.mkdir()
+    tree.mkdir(parents=True)
     for name in (*OURS, "docs"):
         shutil.copytree(HOME / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(HOME / name, tree / name)
 
 
-def run_guards(tree: Path, guards: tuple[str, ...], seconds: float, log: Path) -> tuple[str, str, float]:
-    """Run test files in `tree` until the first failure: `passed`, `failed`, `time` or `died`, by which, CPU seconds.
+def watch_tests(tree: Path, file: str, modules: Iterable[str], each: float, log: Path) -> dict[str, Any]:
+    """Of every passing test of a file that takes less than `each` CPU seconds: its seconds, the lines it runs.
+
+    What `modules` run when they are imported stands under the empty name. Keeps the byte code for the runs that follow.
+    """
+    found = log.with_suffix(".json")
+    found.unlink(missing_ok=True)
+    _run(tree, [file], Watch(tree, list(modules), each, found), 3600.0, log, keep=True)
+    if not found.exists():
+        raise RuntimeError(f"{file}: no test could be run: {log.read_text(errors='replace')[-2000:]}")
+    made: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    return made
+
+
+def run_chosen(tree: Path, chosen: Mapping[str, float], seconds: float, log: Path) -> tuple[str, str, float]:
+    """Run tests in this order until the first failure: `passed`, `failed`, `time` or `died`, by which, CPU seconds.
 
     `seconds` is processor time, so that a busy machine kills no mutant.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    pid = os.fork()
-    if pid == 0:
-        _child(tree, guards, seconds, log)
-    status = _wait(pid)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    files = list(dict.fromkeys(name.partition("::")[0] for name in chosen))
+    status, spent = _run(tree, files, Chosen(list(chosen)), seconds, log, keep=False)
     words = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    failed = [line[:200] for line in words if line.startswith(("FAILED", "ERROR"))]
+    failed = [line.partition(" - ")[0][:200] for line in words if line.startswith(("FAILED", "ERROR"))]
     by = failed[0] if failed else ""
     if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
         return "time", by, spent
@@ -58,7 +74,19 @@ def run_guards(tree: Path, guards: tuple[str, ...], seconds: float, log: Path) -
     return {0: "passed", 1: "failed", 2: "failed"}.get(code, "died"), by or ("" if code == 0 else f"code {code}"), spent
 
 
-def _child(tree: Path, guards: tuple[str, ...], seconds: float, log: Path) -> None:
+def _run(
+    tree: Path, files: list[str], plugin: object, seconds: float, log: Path, *, keep: bool
+) -> tuple[int | None, float]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    pid = os.fork()
+    if pid == 0:
+        _child(tree, files, plugin, seconds, log, keep)
+    status = _wait(pid)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return status, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _child(tree: Path, files: list[str], plugin: object, seconds: float, log: Path, keep: bool) -> None:
     code = 70
     try:
         os.setsid()
@@ -69,12 +97,23 @@ def _child(tree: Path, guards: tuple[str, ...], seconds: float, log: Path) -> No
             del sys.modules[name]
         os.chdir(tree)
         sys.path[:] = [str(tree), *(place for place in sys.path if place not in ("", str(HOME)))]
-        os.environ |= {"CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)}
-        sys.dont_write_bytecode = True
+        os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "PYTHONPATH": str(tree)}
+        os.environ |= {} if keep else {"PYTHONDONTWRITEBYTECODE": "1"}
+        sys.dont_write_bytecode = not keep
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 30))
         import pytest
+        from hypothesis import HealthCheck, Phase, settings
 
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=line", *_QUIET, *guards]))
+        settings.register_profile(  # the same examples for each mutant, and no time spent on smaller ones
+            "mutation",
+            derandomize=True,
+            deadline=None,
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+        stop = () if keep else ("-x",)
+        words = [*stop, "-q", "-rf", "-p", "no:cacheprovider", "-o", "timeout=0", "--tb=line", *_QUIET, *files]
+        code = int(pytest.main(words, plugins=[plugin]))
         sys.stdout.flush()
     except BaseException:
         os.write(2, traceback.format_exc().encode())
