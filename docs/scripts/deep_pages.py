@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deep_sweeps import ablation, sweep
+
 from avgmargin.networks.claims import RULES, TITLES, Answer, compare_shares, families, glance, judge
-from avgmargin.networks.intervals import difference, share_error
 from avgmargin.networks.readings import Number, share_of
 from avgmargin.networks.tables import final_parts
 from deep import PRESETS
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
-_BASE, _ROBUST = "ce", "attack accuracy at 1"  # the row that others are compared with, and in what
 _DIGITS = 4  # significant ones shown
 _FAMILIES = tuple(dict.fromkeys(name.rsplit("-", 1)[0] for name in PRESETS))
 
@@ -32,7 +32,7 @@ def page(
     for letter, title in TITLES.items():
         parts.append(_claim(letter, title, [answer for answer in every if answer.claim == letter], figures))
     parts += [_activity(runs, others), _norms(runs, others), _estimates(runs, others)]
-    parts += [_sweep(name, found) for name, found in sorted(sweeps.items())]
+    parts += [part for name, found in sorted(sweeps.items()) for part in (sweep(name, found), ablation(name, found))]
     parts += [_published(published), _runs(runs, others)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -56,6 +56,10 @@ speak of these networks, not of the distribution over seeds."""
 
 def _overview(answers: Mapping[str, list[Answer]]) -> str:
     lines = ["## At a glance", "", "`reg` against `plain`; as published / honest.", ""]
+    lines[2] += (
+        " The two differ in learning rate, beta and penalty at once, as published: a verdict here is one on all three. "
+        "What each change does by itself is under *One change at a time*, on the ablations."
+    )
     lines += [
         "| family | (a) plain training | (b) average margin | (c) robustness | (d) accuracy |",
         "|---|---|---|---|---|",
@@ -231,92 +235,6 @@ def _estimates(runs: Runs, others: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     return "\n".join(lines + rows)
-
-
-def _sweep(name: str, found: Mapping[str, Any]) -> str:
-    groups = [group for group in found["groups"] if group["done"]]
-    rows = any("rows" in group for group in groups)
-    fields = [key for key in groups[0]["config"] if len({str(g["config"].get(key)) for g in groups}) > 1]
-    metrics = [key for key in groups[0]["metrics"] if all(key in g["metrics"] for g in groups)]
-    measured = [key for key in metrics if key.startswith(("attack ", "estimate mean", "lower mean", "pgd"))]
-    metrics = [key for key in metrics if key in ("train_accuracy", "test_accuracy", *measured) or not measured]
-    epochs = sorted({group["config"]["epochs"] for group in groups})
-    data = sorted({group["config"]["dataset"] for group in groups})
-    lines = [f"## Sweep: {name}", ""]
-    lines.append(
-        f"{found['done']} runs done, {found['diverged']} diverged, {found['failed']} failed; "
-        f"{', '.join(map(str, epochs))} epochs on {', '.join(data)}{_sizes(groups)}. Mean and standard deviation over "
-        "seeds; the same images and the same seeds in every row."
-    )
-    if found.get("measure"):
-        images = found["measure"]["effort"]["images"]
-        lines[-1] += (
-            f" `attack` is the minimum-norm attack in the box on the first {images} test images: distances and "
-            "accuracies are *upper* bounds. `estimate` is the paper's sampled number."
-        )
-    if rows:
-        return "\n".join([*lines, "", *_row_table(groups, metrics, found), *_sweep_figure(name, groups)])
-    lines += ["", f"| {' | '.join([*fields, 'seeds', *metrics])} |", "|---" * (len(fields) + len(metrics) + 1) + "|"]
-    for group in groups:
-        cells = [str(group["config"].get(field)) for field in fields] + [str(group["done"])]
-        lines.append(f"| {' | '.join([*cells, *(_spread(group['metrics'].get(key)) for key in metrics)])} |")
-    return "\n".join([*lines, *_sweep_figure(name, groups)])
-
-
-def _sizes(groups: Sequence[Mapping[str, Any]]) -> str:
-    hidden = sorted({group["config"]["hidden"] for group in groups if group["config"]["model"] == "mlp"})
-    return f", {', '.join(map(str, hidden))} hidden units" if hidden else ""
-
-
-def _spread(metric: Mapping[str, Any] | None) -> str:
-    if metric is None:
-        return ""
-    return f"{metric['mean']:.4f}" + ("" if metric["std"] is None else f" +- {metric['std']:.2g}")
-
-
-def _row_table(groups: Sequence[Mapping[str, Any]], metrics: Sequence[str], found: Mapping[str, Any]) -> list[str]:
-    """The rows of a comparison, the most robust first, with the difference from `ce` at the eps of the comparison."""
-    base = next((group for group in groups if _BASE in group.get("rows", [])), None)
-    shown = [key for key in metrics if not key.endswith(("minimum", "at 1.5"))]
-    lines = []
-    if base is not None and _ROBUST in base["metrics"]:
-        groups = sorted(groups, key=lambda group: -group["metrics"][_ROBUST]["mean"])
-        lines.append(
-            f"Last column: difference of `{_ROBUST}` from the row `{_BASE}` (cross-entropy alone at the learning rate "
-            "of the preset), with its interval, the wider of across images and across seeds (Welch's t), all "
-            f"{len(groups) - 1} covered together (Bonferroni). A learning rate five times larger is another run, not "
-            "another penalty: compare within a learning rate."
-        )
-        lines.append("")
-    header = ["row", "lr", "beta", "seeds", *shown, f"against {_BASE}"]
-    lines += [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
-    for group in groups:
-        config = group["config"]
-        cells = [", ".join(group.get("rows", [])), f"{config['lr']:g}", f"{config['beta']:g}", str(group["done"])]
-        cells += [_spread(group["metrics"].get(key)) for key in shown]
-        cells.append("" if base is None or group is base else _against(base, group, found, len(groups) - 1))
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _against(base: Mapping[str, Any], group: Mapping[str, Any], found: Mapping[str, Any], comparisons: int) -> str:
-    sides = [each["metrics"].get(_ROBUST) for each in (base, group)]
-    if sides[0] is None or sides[1] is None or not found.get("measure"):
-        return ""
-    images = found["measure"]["effort"]["images"]
-    errors = (share_error(sides[0]["mean"], images), share_error(sides[1]["mean"], images))
-    row = difference(sides[0]["values"], sides[1]["values"], errors, comparisons)
-    if row is None:
-        return ""
-    low, high = row["interval"]
-    word = "higher" if low > 0.0 else "lower" if high < 0.0 else "not decided"
-    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}] {word}"
-
-
-def _sweep_figure(name: str, groups: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not all(_ROBUST in group["metrics"] for group in groups):
-        return []
-    return ["", f"![sweep-{name}](../results/deep/sweep-{name}.svg)"]
 
 
 def _published(published: Mapping[str, Any]) -> str:
