@@ -17,6 +17,7 @@ from torch import nn
 import deep
 from avgmargin.common.errors import UserError
 from avgmargin.common.files import read_object
+from deep.published import PUBLISHED_SHA256
 from theory.storage import sha256_of_bytes
 
 from .experiments import DataSource, load
@@ -132,6 +133,8 @@ def weights_sha256(model: nn.Module) -> str:
 
 def _checkpoint(path: Path, data_dir: str | None, tell: Callable[[str], None], published_as: str | None) -> Subject:
     network, numbers = deep.load_published(path, published_as)
+    if path.name not in PUBLISHED_SHA256:
+        tell(f"{path.name}: no SHA-256 is known for a file of this name; a flipped bit in a weight would not be seen")
     name = "cifar10" if any(w.shape[1:2] == (3,) for w in network.parameters() if w.ndim == 4) else "mnist"
     folder = data_for(name, data_dir)
     if folder is None and name != "mnist":

@@ -204,9 +204,10 @@ def page(run: Mapping[str, Any], pictures: list[str]) -> str:
     bound = run.get("training", {}).get("mlp_bound")
     if bound:
         parts.append(
-            f"The orthogonality penalty of the MLP is two products of its weight matrix with itself: at the "
-            f"{bound['flops_per_second'] / 1e9:.0f} GFLOP/s that this machine reaches, and at batch 128, the step "
-            f"cannot cost less than {bound['ratio']:.3g} times cross-entropy."
+            f"The orthogonality penalty of the MLP is two products of its weight matrix with itself. As sums of "
+            f"products in float32, at the {bound['flops_per_second'] / 1e9:.0f} GFLOP/s that this machine reaches and "
+            f"at batch 128, the step costs at least {bound['ratio']:.3g} times cross-entropy "
+            "([why](deep/training.md))."
         )
     grid = run.get("prover", {}).get("grid")
     if grid:

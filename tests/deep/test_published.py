@@ -51,6 +51,19 @@ def test_every_published_file_has_its_sum(shared: Path) -> None:
     assert sorted(PUBLISHED_SHA256) == sorted(REPORTED) == sorted(p.name for p in shared.glob("reference/*.tar"))
 
 
+def test_where_no_sum_is_known_the_command_says_so(tmp_path: Path, shared: Path) -> None:
+    from avgmargin.networks.subjects import load_subject
+
+    said: list[str] = []
+    mine = tmp_path / "mine.tar"
+    mine.write_bytes((shared / "reference" / "MNISTLR_01000.tar").read_bytes())
+    load_subject(mine, None, said.append)
+    assert any("mine.tar: no SHA-256 is known" in words for words in said)
+    said.clear()
+    load_subject(shared / "reference" / "MNISTLR_01000.tar", None, said.append)
+    assert not any("SHA-256" in words for words in said)
+
+
 def test_a_flipped_bit_in_a_published_file_is_seen(shared: Path, tmp_path: Path) -> None:
     """The format has no sum of its own: under another name, and without a sum, the same bytes load."""
     data = bytearray((shared / "reference" / "MNISTLR_01000.tar").read_bytes())
