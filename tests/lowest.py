@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         subprocess.run([*quiet, *(f"{name}=={version}" for name, version in wanted.items())], check=True)
         subprocess.run([*quiet, "--no-deps", "--editable", str(HOME)], check=True)
         report = Path(folder) / "report.xml"
-        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        options = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1"]
         code = subprocess.run([python, "-m", "pytest", *options, *words], cwd=HOME, check=False).returncode
         suite = ElementTree.parse(report).getroot().find("testsuite")
         counts = {} if suite is None else {n: int(suite.attrib[n]) for n in ("tests", "failures", "errors", "skipped")}
