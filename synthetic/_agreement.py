@@ -163,8 +163,8 @@ def bayes_agreement(loss: Loss, law: Law, grid: Grid) -> Agreement:
     return Agreement(
         loss=loss.name,
         law=law.name,
-        disagreement=grid.expect(failing.astype(np.float64)),
-        excess_risk=grid.expect(loss_of_point),
+        disagreement=grid.expect(failing.astype(np.float64), bound=1.0),
+        excess_risk=grid.expect(loss_of_point, bound=1.0),
         points=grid.size,
         tied_points=int(tied.sum()),
         tied_mass=float(grid.mass[tied].sum()),

@@ -20,6 +20,22 @@ def row_min(table: FloatArray) -> FloatArray:
     return np.asarray(reduce(np.minimum, table.T))
 
 
+def all_but_largest(table: FloatArray) -> FloatArray:
+    """The sum of every row without its largest entry, 1 - max p without the cancellation: (m, c) to (m,)."""
+    if table.shape[1] == 2:
+        return row_min(table)
+    return np.asarray(np.sort(table, axis=1)[:, :-1].sum(axis=1))
+
+
+def row_lead(table: FloatArray) -> tuple[FloatArray, IntArray]:
+    """The largest entry of every row less the second largest, and where the largest is: (m, c) to (m,) twice."""
+    if table.shape[1] == 2:
+        ahead = table[:, 1] - table[:, 0]
+        return np.abs(ahead), (ahead > 0.0).astype(np.int64)
+    ordered = np.sort(table, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2]), np.asarray(table.argmax(axis=1), dtype=np.int64)
+
+
 def row_any(table: BoolArray) -> BoolArray:
     """Whether any entry of a row holds: (m, c) to (m,)."""
     return np.asarray(reduce(np.logical_or, table.T))
@@ -43,6 +59,20 @@ def ranks(table: FloatArray) -> IntArray:
         before = [other >= mine if k < j else other > mine for k, other in enumerate(columns) if k != j]
         out[:, j] = reduce(np.add, [each.view(np.int8) for each in before])
     return out
+
+
+def distance_rounding(covariance: FloatArray) -> float:
+    """Relative rounding of a Mahalanobis distance in float64: 4 d eps times the condition number of the correlations.
+
+    Cholesky's factorisation is backward stable, and scaling the coordinates does not change its error (Higham 2002,
+    Theorem 10.6): with correlations near one, distances lose digits.
+    """
+    unit = 1.0 / np.sqrt(np.diagonal(covariance))
+    low, high = np.linalg.eigvalsh(covariance * unit * unit[:, None])[[0, -1]]
+    eps = float(np.finfo(np.float64).eps)
+    small, large = float(low), float(high)
+    condition = large / small if small > 0.0 else 1.0 / eps
+    return 4.0 * len(covariance) * eps * condition
 
 
 ROWS = 1 << 16

@@ -17,6 +17,18 @@ SUM_TOLERANCE = 1e-12
 a few units in the last place per term, and this leaves room for thousands of terms."""
 
 
+SMALLEST, LARGEST = 1e-50, 1e50
+"""Bounds of a length, such as the spread of noise or a mean: squares of their ratios must not overflow in float64."""
+
+FARTHEST = 1e100
+"""Bound of the coordinates of points, for the same reason."""
+
+
+def length(name: str, value: float) -> float:
+    """`value` as a float strictly between `SMALLEST` and `LARGEST`."""
+    return real(name, value, SMALLEST, LARGEST)
+
+
 def whole(name: str, value: SupportsIndex, least: int) -> int:
     """`value` as a Python int, at least `least`.
 
@@ -34,10 +46,19 @@ def whole(name: str, value: SupportsIndex, least: int) -> int:
 
 def real(name: str, value: float, low: float, high: float) -> float:
     """`value` as a float strictly between `low` and `high`."""
-    number = float(value)
+    number = number_of(name, value)
     if not low < number < high:
         raise ValueError(f"{name}={value!r} must lie strictly between {low} and {high}")
     return number
+
+
+def number_of(name: str, value: object) -> float:
+    """`value` as a float, nan and infinities included; ValueError for what is no number."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        shown = repr(value).replace("\n", " ")[:60]
+        raise ValueError(f"{name}={shown} must be a real number") from None
 
 
 def generator(name: str, value: object, reason: str) -> np.random.Generator:
@@ -50,10 +71,12 @@ def generator(name: str, value: object, reason: str) -> np.random.Generator:
 def finite_array(name: str, value: npt.ArrayLike) -> FloatArray:
     """A float64 copy of `value`, every entry finite."""
     try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        shown = repr(value).replace("\n", " ")[:60]
-        raise ValueError(f"{name}={shown} must be an array of real numbers") from None
+        array = np.array(value)
+        array = np.array([] if np.iscomplexobj(array) else array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise _no_numbers(name, value) from None
+    if array.size == 0 and np.size(value) > 0:
+        raise _no_numbers(name, value)
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         place = tuple(int(i) for i in bad[0])
@@ -61,14 +84,25 @@ def finite_array(name: str, value: npt.ArrayLike) -> FloatArray:
     return array
 
 
+def _no_numbers(name: str, value: object) -> ValueError:
+    shown = repr(value).replace("\n", " ")[:60]
+    return ValueError(f"{name}={shown} must be an array of real numbers")
+
+
 def points(name: str, value: npt.ArrayLike, dimension: int) -> FloatArray:
     """Points as a float64 array of shape (n, dimension), n >= 1, every entry finite."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of several lengths
+        raise _no_numbers(name, value) from None
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != dimension:
         raise ValueError(f"{name}.shape={array.shape} must be (n, {dimension}) with n >= 1")
-    if array.dtype == np.float64 and bool(np.isfinite(array).all()):
-        return array
-    return finite_array(name, array)
+    if array.dtype != np.float64 or not bool(array.min() > -FARTHEST and array.max() < FARTHEST):
+        array = finite_array(name, array)
+        far = float(array.flat[int(np.abs(array).argmax())])
+        if not -FARTHEST < far < FARTHEST:
+            raise ValueError(f"{name} holds {far!r}: every coordinate must lie between {-FARTHEST} and {FARTHEST}")
+    return array
 
 
 def masses(name: str, value: npt.ArrayLike, *, zero_allowed: bool) -> FloatArray:
@@ -110,6 +144,8 @@ def mixture(weights: npt.ArrayLike, means: npt.ArrayLike) -> tuple[FloatArray, F
     centres = finite_array("means", means)
     if centres.ndim != 2 or centres.shape[0] != prior.shape[0] or centres.shape[1] < 1:
         raise ValueError(f"means.shape={centres.shape} must be ({prior.shape[0]}, d) with d >= 1")
+    if not float(np.abs(centres).max()) < LARGEST:
+        raise ValueError(f"max|means|={float(np.abs(centres).max())!r} must be below {LARGEST}")
     return prior, centres
 
 
@@ -134,6 +170,10 @@ def covariances(name: str, value: npt.ArrayLike, classes: int, dimension: int) -
         if not low > dimension * eps * high:
             raise ValueError(
                 f"smallest eigenvalue of {label}={float(low)!r} must exceed rounding: not positive definite"
+            )
+        if not (float(np.diagonal(matrix).min()) > SMALLEST**2 and float(np.abs(matrix).max()) < LARGEST**2):
+            raise ValueError(
+                f"variances of {label}={np.diagonal(matrix).tolist()!r} must lie between {SMALLEST**2} and {LARGEST**2}"
             )
     return (array + np.swapaxes(array, -1, -2)) / 2.0
 

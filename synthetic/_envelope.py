@@ -79,10 +79,11 @@ def risk_on_the_line(weights: FloatArray, means: FloatArray, variances: FloatArr
 def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: FloatArray) -> Estimate:
     """R* of Gaussian classes in the plane: means (c, 2), covariances (c, 2, 2).
 
-    Outer Gauss-Legendre rule on panels that follow every class' own scale; a panel is halved until its rule agrees
+    Outer Gauss-Lobatto rule on panels that follow every class' own scale; a panel is halved until its rule agrees
     with that of its halves, which closes in on the kinks where the order of the classes along the line changes. The
     reported error is the sum of the last differences of all panels and `UNSEEN`.
     """
+    means = means - means.mean(axis=0)  # edges near 0 are finer than edges far out
     spread = np.sqrt(covariances[:, 0, 0])
     steps = np.array([-REACH, -8.0, -5.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, REACH])
     edges = np.unique(means[:, :1] + spread[:, None] * steps)
@@ -100,5 +101,5 @@ def risk_in_the_plane(weights: FloatArray, means: FloatArray, covariances: Float
         return line_risk(log_mass, along, np.broadcast_to(inner, along.shape))
 
     found = integrate(across, edges, rows)
-    method = f"quadrature: normal probabilities along lines, {found.nodes} Gauss-Legendre nodes across"
+    method = f"quadrature: normal probabilities along lines, {found.nodes} Gauss-Lobatto nodes across"
     return Estimate(found.value, found.error + UNSEEN, "quadrature", method)

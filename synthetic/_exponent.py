@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from . import _doors as doors
 from ._band import Band
+from ._cubature import Axes
 from ._doors import FloatArray, IntArray
 from ._estimate import EPS, Estimate
 from ._grid import Grid
@@ -76,6 +77,13 @@ class NoiseExponent(Law):
         """2^-d inside the cube, 0 outside, where the posterior is refused."""
         x = doors.points("X", points, self.dimension)
         return np.where((np.abs(x) <= 1.0).all(axis=1), 0.5**self.dimension, 0.0)
+
+    @property
+    def boxes(self) -> Axes | None:
+        """Along x_1 they crowd towards the tie, where |x_1|^(1 / exponent) is not smooth."""
+        half = np.concatenate([[0.0], 0.125 ** np.arange(10.0, -1.0, -1.0)])
+        axes = (np.unique(np.concatenate([-half, half])), np.array([-1.0, 1.0]))
+        return axes[: self.dimension] if self.dimension <= 2 else None
 
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
         lead = self.floor + (1.0 - self.floor) * self.exponent / (1.0 + self.exponent)

@@ -11,13 +11,14 @@ from scipy.special import logit, ndtr
 
 from . import _doors as doors
 from ._band import Band
-from ._columns import in_pieces, normalised, square_norms
+from ._columns import distance_rounding, in_pieces, normalised, square_norms
+from ._cubature import Axes, normal_marks
 from ._doors import FloatArray, IntArray
 from ._envelope import risk_in_the_plane, risk_on_the_line
 from ._estimate import EPS, Estimate
 from ._grid import Grid
 from ._law import Law
-from ._rules import grid_of_classes, nodes_per_axis, normal_rule
+from ._rules import beyond_normal, grid_of_classes, nodes_per_axis, normal_rule
 
 
 class GaussianMixture(Law):
@@ -118,6 +119,13 @@ class GaussianMixture(Law):
         logs = self._log_joint(doors.points("X", points, self.dimension))
         return np.asarray(np.exp(np.logaddexp.reduce(logs, axis=1)))
 
+    @property
+    def boxes(self) -> Axes | None:
+        if self.dimension > 2:
+            return None
+        sigma = np.sqrt(np.diagonal(self._each(self.covariances), axis1=1, axis2=2))
+        return tuple(normal_marks(m, s) for m, s in zip(self.means.T, sigma.T, strict=True))
+
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
         """R* by the first that applies: closed form (two classes, shared covariance; any classes on the line),
         quadrature (the plane, or a shared covariance whose whitened means span a plane), Monte Carlo (`rng`)."""
@@ -150,7 +158,10 @@ class GaussianMixture(Law):
             return Estimate(min(w0, w1), EPS, "exact", "closed form: equal class laws")
         tilt = math.log(w1 / w0) / distance
         value = w0 * float(ndtr(-0.5 * distance + tilt)) + w1 * float(ndtr(-0.5 * distance - tilt))
-        return Estimate(value, 16.0 * EPS, "exact", "closed form: two classes, shared covariance")
+        # dR*/dD = -w0 N(-D/2 + L/D): what the rounding of D makes of R*
+        slope = w0 * math.exp(-0.5 * min((tilt - 0.5 * distance) ** 2, 1400.0)) / math.sqrt(2.0 * math.pi)
+        slack = slope * distance * distance_rounding(self.covariances)
+        return Estimate(value, 16.0 * EPS + slack, "exact", "closed form: two classes, shared covariance")
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """For d <= 2, a product rule under each class; for d > 2, a sample, which needs `rng`.
@@ -163,7 +174,8 @@ class GaussianMixture(Law):
             return self.sample_grid(count, doors.generator("rng", rng, f"in dimension {d} the grid is a sample"))
         side = nodes_per_axis(math.ceil(count / self.classes), d)
         method = f"quadrature: {side}^{d} nodes per class"
-        return grid_of_classes(normal_rule(side, d), self.weights, self.means, self._each(self._factors), method)
+        each, outside = self._each(self._factors), beyond_normal(side, d)
+        return grid_of_classes(normal_rule(side, d), self.weights, self.means, each, method, outside)
 
     def closed_band(self, low: float, high: float) -> Band | None:
         """Two classes with a shared covariance: the log-odds are N(L -+ D^2 / 2, D^2) given the classes 0 and 1,

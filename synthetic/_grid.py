@@ -24,7 +24,8 @@ class Grid:
 
     `kind` decides how far that sum is from the expectation: for `cells` (a piecewise-constant law and a g that is
     constant on its cells) it is exact; for `quadrature` the error is estimated from the interleaved sub-grids
-    numbered in `part`, each coarser by three along every axis; a `sample` has its computed standard error.
+    numbered in `part`, each coarser by three along every axis; a `sample` has its computed standard error. `outside` is
+    the probability (at most) that X lies beyond all nodes, where no node says anything of g.
     """
 
     points: FloatArray
@@ -32,18 +33,24 @@ class Grid:
     kind: GridKind
     part: IntArray
     method: str
+    outside: float = 0.0
 
     @property
     def size(self) -> int:
         """Number of points m."""
         return int(self.mass.shape[0])
 
-    def expect(self, values: FloatArray) -> Estimate:
-        """E[g(X)] for the values g(points_i), shape (m,); ValueError for another shape."""
+    def expect(self, values: FloatArray, bound: float | None = None) -> Estimate:
+        """E[g(X)] for the values g(points_i), shape (m,); ValueError for another shape.
+
+        `bound`, where g is known to lie in [0, bound]: rare large values may then hide beyond the nodes (`outside`), or
+        at one node that should be (the largest mass), and the error allows for them. Without it the values beyond
+        the nodes are taken to be no larger than those at them.
+        """
         if values.shape != self.mass.shape:
             raise ValueError(f"values.shape={values.shape} must be {self.mass.shape}, one value per point")
         if self.kind == "sample":
-            return sample_mean(values, self.method)
+            return sample_mean(values, self.method, bound)
         if self.kind == "cells":
             return exact_sum(values, self.mass, self.method)
         terms = self.mass * values
@@ -54,7 +61,11 @@ class Grid:
         sums = np.bincount(self.part, weights=terms, minlength=parts)
         coarse = sums / np.bincount(self.part, weights=self.mass, minlength=parts)
         rounding = EPS * self.size**0.5 * float(np.abs(terms).sum())  # pairwise summation does better
-        return Estimate(total, SAFETY * float(np.abs(coarse - total).max()) + rounding, "quadrature", self.method)
+        unseen = self.outside * float(np.abs(values).max())
+        if bound is not None:
+            unseen = bound * (self.outside + float(self.mass.max()))
+        error = SAFETY * float(np.abs(coarse - total).max()) + unseen + rounding
+        return Estimate(total, error, "quadrature", self.method)
 
 
 def sample_grid(points: FloatArray) -> Grid:

@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from . import _doors as doors
 from ._band import Band
-from ._columns import row_max
+from ._columns import all_but_largest, row_max
+from ._cubature import Axes
 from ._doors import FloatArray, IntArray
 from ._estimate import EPS, Estimate
 from ._grid import Grid
 from ._law import Law
+from ._piecewise import PiecewiseConstant
 
 Rate: TypeAlias = Callable[[FloatArray], FloatArray]
 """Points (n, d) to flip probabilities (n,) in [0, 1]."""
@@ -28,6 +30,7 @@ class LabelNoise(Law):
     """
 
     def __init__(self, law: Law, transition: npt.ArrayLike, name: str | None = None) -> None:
+        law = _checked(law)
         table = doors.simplex("transition", transition)
         if table.shape != (law.classes, law.classes):
             raise ValueError(
@@ -61,7 +64,10 @@ class LabelNoise(Law):
         return x, np.asarray((draw[:, None] >= ladder[y]).sum(axis=1), dtype=np.int64)
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        return np.asarray(self.base.posterior(points) @ self.transition)
+        return self._transformed(points, self.base.posterior(points))
+
+    def _transformed(self, points: npt.ArrayLike, posterior: FloatArray) -> FloatArray:
+        return np.asarray(posterior @ self.transition)
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         return self.base.density(points)
@@ -76,16 +82,28 @@ class LabelNoise(Law):
         np.fill_diagonal(even, 1.0 - (c - 1) * off)
         return slope if slope > 0.0 and float(np.abs(even - self.transition).max()) <= 4.0 * c * EPS else None
 
+    @property
+    def boxes(self) -> Axes | None:
+        return self.base.boxes
+
+    def density_and_posterior(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        density, posterior = self.base.density_and_posterior(points)
+        return density, self._transformed(points, posterior)
+
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
-        """R*' = 1 - 1/c - s (1 - 1/c - R*) for symmetric noise of slope s > 0; else by the grid, or Monte Carlo."""
+        """R*' = 1 - 1/c - s (1 - 1/c - R*) for symmetric noise of slope s > 0; else by quadrature where the base law
+        has boxes, a sum over its cells, or Monte Carlo (`rng`)."""
         if self._slope is not None:
             clean, top = self.base.bayes_risk(rng), 1.0 - 1.0 / self.classes
             value = top - self._slope * (top - clean.value)
             return Estimate(
                 value, self._slope * clean.error + 4.0 * EPS, clean.kind, f"symmetric noise on: {clean.method}"
             )
-        if self.dimension <= 2 and _rule(self.base) != "sample":
-            return self.grid_bayes_risk()
+        if self.boxes is not None:
+            return self.quadrature_bayes_risk()
+        if isinstance(self.base, PiecewiseConstant):
+            grid = self.grid(1)
+            return grid.expect(all_but_largest(self.posterior(grid.points)))
         return self.monte_carlo_bayes_risk(doors.generator("rng", rng, "the Bayes risk needs Monte Carlo here"))
 
     def closed_band(self, low: float, high: float) -> Band | None:
@@ -113,6 +131,7 @@ class InstanceNoise(Law):
     """
 
     def __init__(self, law: Law, rate: Rate, name: str | None = None) -> None:
+        law = _checked(law)
         if not callable(rate):
             raise ValueError(f"rate={rate!r} must be a function of points (n, d); a constant is symmetric_noise")
         self.name = f"{law.name}-instance-noise" if name is None else name
@@ -151,27 +170,39 @@ class InstanceNoise(Law):
 
     def posterior(self, points: npt.ArrayLike) -> FloatArray:
         x = doors.points("X", points, self.dimension)
-        p, rate = self.base.posterior(x), self._rate(x)[:, None]
-        return np.asarray((1.0 - rate) * p + rate / (self.classes - 1) * (1.0 - p))
+        return self._transformed(x, self.base.posterior(x))
+
+    def _transformed(self, points: FloatArray, posterior: FloatArray) -> FloatArray:
+        rate = self._rate(points)[:, None]
+        return np.asarray((1.0 - rate) * posterior + rate / (self.classes - 1) * (1.0 - posterior))
 
     def density(self, points: npt.ArrayLike) -> FloatArray:
         return self.base.density(points)
 
+    @property
+    def boxes(self) -> Axes | None:
+        return self.base.boxes
+
+    def density_and_posterior(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        density, posterior = self.base.density_and_posterior(points)
+        return density, self._transformed(points, posterior)
+
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
-        if self.dimension <= 2 and _rule(self.base) == "quadrature":
-            return self.grid_bayes_risk()
+        if self.boxes is not None:
+            return self.quadrature_bayes_risk()
         return self.monte_carlo_bayes_risk(doors.generator("rng", rng, "the Bayes risk needs Monte Carlo here"))
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
         """The grid of the base law where that is a quadrature; else (cells, on which the rate may vary) a sample."""
-        if self.dimension <= 2 and _rule(self.base) == "quadrature":
+        if self.boxes is not None:
             return self.base.grid(size, rng)
         return self.sample_grid(size, doors.generator("rng", rng, "the rate varies within cells: the grid is a sample"))
 
 
-def _rule(law: Law) -> str:
-    """The kind of a law's own grid; the generator is for noise within cells, whose grid is a sample."""
-    return law.grid(1, np.random.default_rng(0)).kind
+def _checked(law: object) -> Law:
+    if not isinstance(law, Law):
+        raise ValueError(f"law={law!r} must be a Law, such as laws.get('xor')")
+    return law
 
 
 def symmetric_noise(law: Law, rate: float = 0.2) -> LabelNoise:
@@ -180,7 +211,7 @@ def symmetric_noise(law: Law, rate: float = 0.2) -> LabelNoise:
     The Bayes rule survives where rate < 1 - 1/c.
     """
     level = _probability("rate", rate)
-    c = law.classes
+    c = _checked(law).classes
     table = np.full((c, c), level / (c - 1))
     np.fill_diagonal(table, 1.0 - level)
     return LabelNoise(law, table, name=f"{law.name}-symmetric-{level:g}")
@@ -193,7 +224,7 @@ def class_noise(law: Law, rates: npt.ArrayLike = (0.3, 0.1)) -> LabelNoise:
     rates of another shape or outside [0, 1].
     """
     levels = doors.finite_array("rates", rates)
-    c = law.classes
+    c = _checked(law).classes
     if levels.shape != (c,):
         raise ValueError(f"rates.shape={levels.shape} must be ({c},), one per class")
     for k, level in enumerate(levels.tolist()):
@@ -206,7 +237,7 @@ def class_noise(law: Law, rates: npt.ArrayLike = (0.3, 0.1)) -> LabelNoise:
 def instance_noise(law: Law, rate: float = 0.4) -> InstanceNoise:
     """Labels flip most near the tie: at x with probability rate (1 - (max_k p_k - 1/c) / (1 - 1/c)), p the clean
     posterior: `rate` where all classes are as likely, 0 where the label is certain."""
-    level, c = _probability("rate", rate), law.classes
+    level, c = _probability("rate", rate), _checked(law).classes
 
     def near_the_tie(x: FloatArray) -> FloatArray:
         top = row_max(law.posterior(x))
@@ -216,7 +247,7 @@ def instance_noise(law: Law, rate: float = 0.4) -> InstanceNoise:
 
 
 def _probability(name: str, value: float) -> float:
-    number = float(value)
+    number = doors.number_of(name, value)
     if not 0.0 <= number <= 1.0:
         raise ValueError(f"{name}={value!r} must lie in [0, 1]")
     return number

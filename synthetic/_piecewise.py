@@ -153,7 +153,7 @@ def near_ties(gaps: Sequence[float], classes: int = 2) -> PiecewiseConstant:
     second = (1 - gap) / (2 + (c - 2) / 2). Raises ValueError for a gap outside (0, 1].
     """
     c = doors.whole("classes", classes, 2)
-    leads = doors.finite_array("gaps", np.asarray(gaps, dtype=np.float64))
+    leads = doors.finite_array("gaps", gaps)
     if leads.ndim != 1 or leads.size == 0:
         raise ValueError(f"gaps.shape={leads.shape} must be (m,) with m >= 1")
     rows: list[FloatArray] = []

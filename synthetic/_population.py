@@ -188,7 +188,7 @@ def _closed(law: Law, decisions: Decisions, lead: float) -> Band | None:
 
 
 def _summed(grid: Grid, wrong: BoolArray, lost: FloatArray) -> Band:
-    return Band(grid.expect(np.asarray(row_any(wrong), dtype=np.float64)), grid.expect(lost))
+    return Band(grid.expect(np.asarray(row_any(wrong), dtype=np.float64), bound=1.0), grid.expect(lost, bound=1.0))
 
 
 def _measured(posterior: FloatArray, labels: IntArray, wrong: BoolArray, band: Band) -> tuple[Estimate, Estimate]:

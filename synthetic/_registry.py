@@ -218,6 +218,8 @@ def names() -> tuple[str, ...]:
 
 def entry(name: str) -> Entry:
     """The entry of a name; UnknownLaw with the nearest name otherwise."""
+    if not isinstance(name, str):
+        raise UnknownLaw(f"law={name!r} must be a name, such as 'xor'")
     if name not in _BY_NAME:
         close = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.4)
         hint = f"did you mean {close[0]!r}? " if close else ""

@@ -10,6 +10,7 @@ from scipy.special import gammaln, hyp0f1, i0e, ive
 
 from . import _doors as doors
 from ._columns import in_pieces, normalised, square_norms
+from ._cubature import Axes, even_marks
 from ._doors import FloatArray, IntArray
 from ._estimate import Estimate
 from ._grid import Grid
@@ -23,6 +24,15 @@ REACH = 10.0
 
 ANGLES = 60
 """Angles of the rule at most: the law does not depend on them, and functions of x seldom need more."""
+
+LARGE = 1e8
+"""Above this argument two terms of the expansion at infinity are as good, and scipy's function ends near 2e9."""
+
+MOST_DIMENSIONS = 250
+"""I_(d/2 - 1)(`SMALL`) falls below the least float64 near d = 300."""
+
+TINY = 1e-300
+"""In place of the radius 0, whose sphere has no area."""
 
 SMALL = 1.0
 """Below this argument the Bessel factor is computed from its power series, where the scaled form loses digits."""
@@ -57,8 +67,14 @@ class Rings(Law):
         self.name = name
         self.radii = doors.frozen(circles)
         self.weights = doors.frozen(prior)
-        self.noise = doors.real("noise", noise, 0.0, math.inf)
+        self.noise = doors.length("noise", noise)
         self._dimension = doors.whole("dimension", dimension, 2)
+        if self._dimension > MOST_DIMENSIONS:
+            raise ValueError(
+                f"dimension={dimension!r} must be at most {MOST_DIMENSIONS}: Bessel functions vanish beyond"
+            )
+        if not float(circles.max()) < doors.LARGEST:
+            raise ValueError(f"max(radii)={float(circles.max())!r} must be below {doors.LARGEST}")
 
     def __repr__(self) -> str:
         return f"Rings({self.name!r}, radii={self.radii.tolist()}, noise={self.noise:g}, dimension={self.dimension})"
@@ -105,19 +121,25 @@ class Rings(Law):
     def density(self, points: npt.ArrayLike) -> FloatArray:
         return np.asarray(np.exp(np.logaddexp.reduce(self._logs(points), axis=1)))
 
+    @property
+    def boxes(self) -> Axes | None:
+        far = float(self.radii.max()) + REACH * self.noise
+        return (even_marks(-far, far, 2.0 * self.noise),) * 2 if self.dimension == 2 else None
+
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
         """R* = integral over r of (sum_k g_k - max_k g_k) times the area of the sphere of radius r, by panels."""
         d = self.dimension
         area = math.log(2.0) + 0.5 * d * math.log(math.pi) - float(gammaln(d / 2.0))
 
         def lost(r: FloatArray) -> FloatArray:
-            g = np.sort(np.exp(self._log_radial(r) + (area + (d - 1) * np.log(r))[:, None]), axis=1)
+            g = np.sort(np.exp(self._log_radial(r) + (area + (d - 1) * np.log(np.maximum(r, TINY)))[:, None]), axis=1)
             return np.asarray(g[:, :-1].sum(axis=1))
 
-        far = float(self.radii.max()) + (REACH + math.sqrt(d)) * self.noise
-        edges = np.linspace(0.0, far, 1 + max(16, math.ceil(4.0 * far / self.noise)))
-        found = integrate(lost, edges)
-        method = f"quadrature: radial, {found.nodes} Gauss-Legendre nodes"
+        peaks = np.sqrt(self.radii**2 + (d - 1) * self.noise**2)
+        steps = np.linspace(-REACH - 1.0, REACH + 1.0, 1 + int(8 * (REACH + 1.0)))
+        marks = np.maximum((peaks[:, None] + self.noise * steps).ravel(), 0.0)
+        found = integrate(lost, np.unique(np.append(marks, 0.0)))
+        method = f"quadrature: radial, {found.nodes} Gauss-Lobatto nodes"
         return Estimate(found.value, found.error + 1e-12, "quadrature", method)  # rounding of the Bessel factors
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
@@ -140,7 +162,11 @@ def _log_bessel(a: FloatArray, dimension: int) -> FloatArray:
     if dimension == 2:
         return np.asarray(np.log(i0e(a)))
     order = 0.5 * dimension - 1.0
-    big = np.maximum(a, SMALL)
+    big = np.clip(a, SMALL, LARGE)
+    mu = 4.0 * order**2 - 1.0
+    beyond = np.maximum(a, LARGE)
+    far = -0.5 * np.log(2.0 * math.pi * beyond) + np.log1p(-mu / (8.0 * beyond) * (1.0 - (mu - 8.0) / (16.0 * beyond)))
+    far += order * np.log(2.0 / beyond) + gammaln(0.5 * dimension)
     scaled = np.log(ive(order, big)) + order * np.log(2.0 / big) + gammaln(0.5 * dimension)
     series = np.log(hyp0f1(0.5 * dimension, 0.25 * np.minimum(a, SMALL) ** 2)) - a
-    return np.asarray(np.where(a < SMALL, series, scaled))
+    return np.asarray(np.where(a < SMALL, series, np.where(a > LARGE, far, scaled)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
 from ._doors import FloatArray, IntArray
 from ._grid import Grid
@@ -57,6 +57,11 @@ def normal_rule(side: int, dimension: int) -> Rule:
     return product([nodes] * dimension, [ratio] * dimension)
 
 
+def beyond_normal(side: int, dimension: int) -> float:
+    """Mass of N(0, I) with a coordinate beyond the outermost nodes of `normal_rule`."""
+    return 2.0 * dimension * float(ndtr(STRETCH * ndtri(0.5 / side)))
+
+
 def _stepped(side: int) -> Rule1:
     """The uniform law on (0, 1): q = s^3 (10 - 15 s + 6 s^2) at midpoints s, 1 - q, weights in proportion to dq/ds.
 
@@ -81,17 +86,24 @@ def student_rule(side: int, dimension: int, degrees: float) -> Rule:
     return np.stack([polar[:, 0] * np.cos(polar[:, 1]), polar[:, 0] * np.sin(polar[:, 1])], axis=1), mass, part
 
 
-def as_grid(rule: Rule, method: str) -> Grid:
-    """A rule for the law of X as a grid."""
-    return Grid(rule[0], rule[1], "quadrature", rule[2], method)
+def beyond_student(side: int, dimension: int) -> float:
+    """Mass of Z beyond the outermost nodes of `student_rule`: both tails on the line, large radii in the plane."""
+    return (2.0 if dimension == 1 else 1.0) * float(_stepped(side)[0][0])
 
 
-def grid_of_classes(rule: Rule, weights: FloatArray, means: FloatArray, factors: FloatArray, method: str) -> Grid:
+def as_grid(rule: Rule, method: str, outside: float = 0.0) -> Grid:
+    """A rule for the law of X as a grid; `outside` is the mass beyond its nodes."""
+    return Grid(rule[0], rule[1], "quadrature", rule[2], method, outside)
+
+
+def grid_of_classes(
+    rule: Rule, weights: FloatArray, means: FloatArray, factors: FloatArray, method: str, outside: float
+) -> Grid:
     """The rule of the noise Z moved under every class: points means_k + factors_k z, mass weights_k times its own.
 
-    Shapes: weights (c,), means (c, d), factors (c, d, d).
+    Shapes: weights (c,), means (c, d), factors (c, d, d). `outside` is the mass of Z beyond the rule's nodes.
     """
     z, share, part = rule
     x = means[:, None] + np.einsum("kij,nj->kni", factors, z)
     mass = (weights[:, None] * share).reshape(-1)
-    return Grid(x.reshape(-1, z.shape[1]), mass, "quadrature", np.tile(part, weights.shape[0]), method)
+    return Grid(x.reshape(-1, z.shape[1]), mass, "quadrature", np.tile(part, weights.shape[0]), method, outside)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from . import _doors as doors
+from ._cubature import Axes, normal_marks
 from ._doors import FloatArray, IntArray
 from ._estimate import EPS, Estimate
 from ._grid import Grid
 from ._law import Law
-from ._rules import as_grid, nodes_per_axis, normal_rule, product
+from ._rules import as_grid, beyond_normal, nodes_per_axis, normal_rule, product
 
 
 class Xor(Law):
@@ -29,8 +30,8 @@ class Xor(Law):
 
     def __init__(self, corner: float = 1.0, noise: float = 0.6, dimension: int = 2, name: str = "xor") -> None:
         self.name = name
-        self.corner = doors.real("corner", corner, 0.0, math.inf)
-        self.noise = doors.real("noise", noise, 0.0, math.inf)
+        self.corner = doors.length("corner", corner)
+        self.noise = doors.length("noise", noise)
         self._dimension = doors.whole("dimension", dimension, 1)
 
     def __repr__(self) -> str:
@@ -70,9 +71,16 @@ class Xor(Law):
             np.exp(logs.sum(axis=1) - self.dimension * math.log(2.0 * self.noise * math.sqrt(2.0 * math.pi)))
         )
 
+    @property
+    def boxes(self) -> Axes | None:
+        axis = normal_marks(np.array([-self.corner, self.corner]), np.full(2, self.noise))
+        return (axis,) * self.dimension if self.dimension <= 2 else None
+
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
-        miss = float(ndtr(-self.corner / self.noise))
-        value = -0.5 * math.expm1(self.dimension * math.log1p(-2.0 * miss))
+        ratio = self.corner / self.noise
+        lead = math.erf(ratio / math.sqrt(2.0))  # 1 - 2 Phi(-ratio): its logarithm from the smaller of the two
+        level = math.log1p(-2.0 * float(ndtr(-ratio))) if lead > 0.5 else math.log(lead) if lead > 0.0 else -math.inf
+        value = -0.5 * math.expm1(self.dimension * level)
         return Estimate(value, 16.0 * EPS * self.dimension, "exact", "closed form: independent coordinates")
 
     def grid(self, size: int, rng: np.random.Generator | None = None) -> Grid:
@@ -86,4 +94,4 @@ class Xor(Law):
         axis = np.concatenate([self.noise * z[:, 0] - self.corner, self.noise * z[:, 0] + self.corner])
         weight = np.tile(share, 2)  # `side` is a multiple of three, so that the thirds of both halves match
         rule = product([axis] * d, [weight] * d)
-        return as_grid(rule, f"quadrature: {axis.shape[0]}^{d} nodes")
+        return as_grid(rule, f"quadrature: {axis.shape[0]}^{d} nodes", beyond_normal(side, d))

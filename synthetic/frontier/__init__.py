@@ -12,10 +12,10 @@ from .paths import Path as Path
 from .paths import Rate as Rate
 from .paths import svm_rate as svm_rate
 from .paths import training_path as training_path
-from .program import GEOMETRIES as GEOMETRIES
-from .program import Frontier as Frontier
-from .program import NotConverged as NotConverged
 from .program import NotSeparable as NotSeparable
-from .program import Point as Point
 from .program import frontier as frontier
-from .program import tail_mean as tail_mean
+from .result import Frontier as Frontier
+from .result import Point as Point
+from .result import tail_mean as tail_mean
+from .solver import GEOMETRIES as GEOMETRIES
+from .solver import NotConverged as NotConverged

@@ -12,7 +12,7 @@ from synthetic._doors import FloatArray
 from synthetic.plot import COLOURS
 
 from .paths import Path
-from .program import Frontier
+from .result import Frontier
 
 
 def frontier_figure(found: Frontier, paths: Sequence[Path] = ()) -> Figure:

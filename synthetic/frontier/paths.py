@@ -20,7 +20,9 @@ from theory import Loss
 from theory.expression import differentiate
 from theory.expression.arrays import evaluate_array
 
-from .program import GEOMETRIES, Frontier, signed_points, tail_mean
+from .program import signed_points
+from .result import Frontier, share_of, tail_mean
+from .solver import GEOMETRIES, geometry_of
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def training_path(
     logarithm, the first and the last among them. Raises ValueError for bad input or when w stops being finite.
     """
     z = signed_points(x, y)
+    geometry_of(geometry)
+    share_of(tail, z.shape[0])
     count = doors.whole("steps", steps, 1)
     slope = _slope_of(loss)
     rate = (
@@ -117,7 +121,8 @@ def training_path(
     next_at = 0
     for step in range(1, count + 1):
         rows = z if order is None else z[order.take()]
-        w = w - rate * (slope(rows @ w) @ rows) / rows.shape[0]
+        with np.errstate(over="ignore", invalid="ignore"):  # steps that are too large are refused below
+            w = w - rate * (slope(rows @ w) @ rows) / rows.shape[0]
         if radius is not None and (size := float(np.linalg.norm(w))) > radius:
             w *= radius / size
         if step == wanted[next_at]:

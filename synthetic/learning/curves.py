@@ -98,10 +98,14 @@ def plug_in_rate(exponent: float, dimension: int, smoothness: float = 1.0) -> fl
 
     For a posterior of Hoelder smoothness beta and Tsybakov's noise condition P(|2 eta - 1| <= t) <= C t^alpha, on laws
     with a density bounded away from 0 (Audibert and Tsybakov 2007, Annals of Statistics 35:608-633, Theorem 3.3).
+    Raises ValueError for an exponent or smoothness that is not positive and finite.
 
     >>> plug_in_rate(1.0, 2)
     0.5
     """
+    doors.real("exponent", exponent, 0.0, np.inf)
+    doors.whole("dimension", dimension, 1)
+    doors.real("smoothness", smoothness, 0.0, np.inf)
     return smoothness * (1.0 + exponent) / (2.0 * smoothness + dimension)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthetic import frontier as trade
-from synthetic.frontier import program
+from synthetic.frontier import solver
 from theory import catalogue, from_formula
 
 # The solver leaves about 1e-9 of the largest average open; frontier() itself refuses more than CONVERGED.
@@ -97,16 +97,16 @@ def test_the_mean_direction_is_the_normalised_sum() -> None:
 
 def test_a_solver_that_stops_short_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = drawn(7)
-    honest = program._Solver._solve
+    honest = solver.Solver._solve
 
-    def short(self: program._Solver, level: float | None) -> tuple[np.ndarray, float, np.ndarray]:
+    def short(self: solver.Solver, level: float | None) -> tuple[np.ndarray, float, np.ndarray]:
         weights, price, mixture = honest(self, level)
         return weights * (1.0 if level is None else 0.99), price, mixture
 
-    monkeypatch.setattr(program._Solver, "_solve", short)
+    monkeypatch.setattr(solver.Solver, "_solve", short)
     with pytest.raises(trade.NotConverged, match="of the largest average open") as caught:
         trade.frontier(x, y, points=5)
-    assert caught.value.residual > program.CONVERGED
+    assert caught.value.residual > solver.CONVERGED
 
 
 def test_overlapping_classes_are_refused_and_a_tail_mean_helps() -> None:
@@ -133,6 +133,9 @@ def test_overlapping_classes_are_refused_and_a_tail_mean_helps() -> None:
         ({"y": [1, -1]}, r"y.shape=\(2,\) must be \(3,\)"),
         ({"x": [[1.0, np.nan]] * 3}, r"x\[0, 1\]=nan must be finite"),
         ({"x": np.zeros((0, 2)), "y": []}, r"x.shape=\(0, 2\) must be"),
+        ({"geometry": ["l2"]}, r"geometry=\['l2'\] must be one of l2, linf, l1"),
+        ({"x": [[1e300, 1.0]] * 3}, r"max\|x\|=1e\+300 must be below 1e\+100"),
+        ({"x": np.zeros((3, 0))}, r"x.shape=\(3, 0\) must be"),
         ({"x": [[1.0], [1.0], [0.0]], "y": [1, -1, 1]}, r"sum\(y_i x_i\)=0"),
     ],
 )
@@ -204,6 +207,8 @@ def test_past_tau_the_truncated_hinge_pulls_no_more_and_cross_entropy_decides() 
         ({"steps": 0}, "steps=0 must be a whole number, at least 1"),
         ({"batch": 4}, "rng=None must be a numpy.random.Generator"),
         ({"ball": -1.0}, "ball=-1.0 must lie strictly between 0.0"),
+        ({"geometry": "l3"}, "geometry='l3' must be one of l2, linf, l1"),
+        ({"tail": 2.0}, "tail=2.0 must lie strictly between 0.0 and 1.0"),
         ({"lr": 0.0}, "lr=0.0 must lie strictly between 0.0"),
         ({"loss": "lse - fy"}, "has no binary formula in t"),
     ],
@@ -219,10 +224,7 @@ def test_bad_paths_are_named(options: dict[str, object], words: str) -> None:
 
 def test_a_step_too_large_is_said() -> None:
     x, y = drawn(29)
-    with (
-        pytest.raises(ValueError, match=r"lr=1e\+20 is too large: the weights are not finite at step"),
-        np.errstate(all="ignore"),
-    ):
+    with pytest.raises(ValueError, match=r"lr=1e\+20 is too large: the weights are not finite at step"):
         trade.training_path(-x, y, catalogue.get("exponential"), steps=50, lr=1e20)
 
 
@@ -243,3 +245,18 @@ def test_the_picture_shows_both_ends_and_every_path() -> None:
     assert labels == {"frontier", "mean direction", "hard-margin SVM", "logistic"}
     assert right.get_xscale() == "log"
     assert len(trade.frontier_figure(found).axes) == 1
+
+
+@pytest.mark.parametrize("geometry", trade.GEOMETRIES)
+@pytest.mark.parametrize("factor", [1e-200, 1e90])
+def test_very_small_and_very_large_data_have_the_frontier_of_ordinary_ones(geometry: str, factor: float) -> None:
+    x, y = drawn(37, 20, 3)
+    plain, scaled = (trade.frontier(k * x, y, geometry=geometry, points=3) for k in (1.0, factor))
+    assert scaled.svm_end.minimum == pytest.approx(factor * plain.svm_end.minimum, rel=1e-6)
+    assert scaled.mean_end.average == pytest.approx(factor * plain.mean_end.average, rel=1e-12)
+
+
+@pytest.mark.parametrize("margins", [[], [[1.0, 2.0]], [1.0, float("nan")]])
+def test_the_tail_mean_of_what_is_no_row_of_numbers_is_refused(margins: list[float]) -> None:
+    with pytest.raises(ValueError, match="margins"):
+        trade.tail_mean(margins, None)

@@ -136,6 +136,12 @@ def test_the_picture_has_error_bars_plateaus_and_the_reference() -> None:
         learning.curves_figure([])
 
 
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, float("nan"), float("inf")])
+def test_an_exponent_that_is_no_exponent_is_refused(exponent: float) -> None:
+    with pytest.raises(ValueError, match=r"exponent=.* must lie strictly between"):
+        learning.plug_in_rate(exponent, 2)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

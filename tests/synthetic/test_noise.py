@@ -81,7 +81,7 @@ def test_risks_and_bands_shrink_with_symmetric_noise(rate: float, seed: int) -> 
     law = Xor(0.9, 0.8)
     noisy = symmetric_noise(law, rate)
     assert noisy.bayes_risk().value == pytest.approx(rate + (1.0 - 2.0 * rate) * law.bayes_risk().value, abs=1e-13)
-    assert noisy.bayes_risk().disagrees_with(noisy.grid_bayes_risk(40_000)) <= 1.0
+    assert noisy.bayes_risk().disagrees_with(noisy.quadrature_bayes_risk()) <= 1.0
     ends = sorted(np.random.default_rng(seed).random(2).tolist())
     flat = symmetric_noise(tsybakov(1.7, 1), rate)
     x = ((np.arange(20_000) + 0.5) / 10_000 - 1.0)[:, None]
