@@ -82,7 +82,10 @@ def _merge(made: dict[str, Any], part: str, new: dict[str, Any], out: Path | Non
     merged = {
         "python": platform.python_version(),
         "system": platform.system(),
-        **{name: sum(row[name] for row in rows) for name in ("kills", "in_mid_work", "in_a_write", "resumed_equal")},
+        **{
+            name: sum(row.get(name, 0) for row in rows)
+            for name in ("kills", "in_mid_work", "in_a_write", "resumed_equal")
+        },
         "wrong": sum(len(row["broken"]) + len(row["unequal"]) for row in rows),
         **parts,
     }
