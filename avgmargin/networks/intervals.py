@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy import special
 
-__all__ = ["LEVEL", "difference", "order_interval", "paired_difference", "share_error"]
+__all__ = ["LEVEL", "difference", "order_interval", "paired_difference", "share_error", "share_interval"]
 
 LEVEL = 0.95  # of all intervals that one verdict looks at, together
 _ROUNDING = 1e-12  # relative spread below which values are the same number
@@ -133,6 +133,18 @@ def share_error(share: float, images: int) -> float:
     """
     guarded = min(max(share, 0.5 / images), 1.0 - 0.5 / images)
     return math.sqrt(guarded * (1.0 - guarded) / images)
+
+
+def share_interval(count: int, images: int) -> tuple[float, float]:
+    """The interval of Clopper and Pearson (1934) for a share, from `count` of so many images, at level LEVEL or above.
+
+    >>> [round(end, 3) for end in share_interval(19, 100)], [round(end, 3) for end in share_interval(0, 100)]
+    ([0.118, 0.281], [0.0, 0.036])
+    """
+    tail = (1.0 - LEVEL) / 2.0
+    low = 0.0 if count == 0 else float(special.betaincinv(count, images - count + 1, tail))
+    high = 1.0 if count == images else float(special.betaincinv(count + 1, images - count, 1.0 - tail))
+    return low, high
 
 
 def _finite(value: float) -> float | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from avgmargin.networks.intervals import LEVEL, paired_difference
+from avgmargin.networks.intervals import LEVEL, paired_difference, share_interval
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "docs" / "scripts"
 LOSSES = ("ce", "average-margin", "average-margin-released")
@@ -38,6 +38,14 @@ def test_what_shows_no_spread_decides_nothing() -> None:
     assert alike["interval"] is None
     with pytest.raises(ValueError, match="zip"):
         paired_difference([0.5, 0.6], [0.5])
+
+
+@pytest.mark.parametrize(("count", "images"), [(0, 50), (19, 100), (32, 100), (50, 50)])
+def test_the_interval_of_a_share_is_scipys(count: int, images: int) -> None:
+    theirs = stats.binomtest(count, images).proportion_ci(LEVEL, method="exact")
+    assert share_interval(count, images) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    wilson = stats.binomtest(count, images).proportion_ci(LEVEL, method="wilson")
+    assert share_interval(count, images) != pytest.approx((wilson.low, wilson.high), rel=1e-3)
 
 
 def sweep_of(effect: Callable[[str, float, float], float], noise: float = 1e-3) -> dict[str, Any]:
