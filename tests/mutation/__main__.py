@@ -10,7 +10,9 @@ unharmed tests and some seconds, is killed.
 `--each` mutants of each part (parser, readers, checker, second), the parts named by `--only` (by default all but the
 last); its other words are parts of file names. The results of a sample are kept by its seed in `--out`, one by one, so
 that a run that was stopped goes on. `--again` runs those that survived once more, after tests were added; what dies
-then is counted apart. `tests/mutation/survivors.toml` explains survivors by what they change.
+then is counted apart. `--further` gives the survivors to the slow tests of their modules instead, up to so many seconds
+each; a test that then fails must pass without the mutant. `tests/mutation/survivors.toml` explains survivors by what
+they change.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutation.draw import HOME, PARTS, Mutant, guards, lines_of, modules, part_of, sample
-from tests.mutation.trial import copy_tree, load_libraries, run_chosen, watch_tests
+from tests.mutation.trial import copy_tree, load_libraries, run_chosen, run_file, watch_tests
 from theory.storage import write_atomic
 
 _FACTOR, _LEAST = 3.0, 8.0  # processor time allowed: times that of the unharmed tests, plus seconds
@@ -52,6 +54,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--cache", type=Path, help="folder that keeps which test runs which lines")
     parser.add_argument("--again", action="store_true", help="only run the survivors of this seed in --out again")
     parser.add_argument("--out", type=Path, default=Path("runs/mutation.json"))
+    parser.add_argument("--further", type=float, default=0.0, help="processor seconds of slow tests for each survivor")
     asked = parser.parse_args(argv)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     stored = json.loads(asked.out.read_text(encoding="utf-8"))["samples"] if asked.out.exists() else []
@@ -71,8 +74,12 @@ def main(argv: list[str]) -> int:
         for mutant in _todo(asked, found):
             if time.monotonic() > end:
                 break
-            row = trials.run(mutant)
-            found[mutant.key] = row | {"after_new_test": asked.again and row["killed"]}
+            if asked.further:
+                row = found[mutant.key] | trials.further(mutant, asked.further)
+            else:
+                row = trials.run(mutant) | {"slow_test": False, "after_new_test": False}
+                row["after_new_test"] = asked.again and row["killed"]
+            found[mutant.key] = row
             keep()
             word = "killed" if row["killed"] else "SURVIVED"
             print(word, mutant.key, row["how"], row["by"], row["cpu_seconds"], *row["change"], sep="\n    ", flush=True)
@@ -90,9 +97,9 @@ def _todo(asked: argparse.Namespace, found: Mapping[str, Mapping[str, Any]]) -> 
             if part not in words and not any(word in mutant.module for word in words):
                 continue
             row = found.get(mutant.key)
-            if row is None and not asked.again:
+            if row is None and not asked.again and not asked.further:
                 yield mutant
-            elif row is not None and asked.again and not row["killed"]:
+            elif row is not None and (asked.again or asked.further) and not row["killed"]:
                 if row["change"] == change(mutant):
                     yield mutant
                 else:
@@ -165,6 +172,21 @@ class _Trials:
             "cpu_seconds": round(spent, 2),
         }
 
+    def further(self, mutant: Mutant, seconds: float) -> dict[str, Any]:
+        """What the slow tests of its module make of a survivor; only one that passes without it kills it."""
+        path = self.tree / mutant.module
+        for file in guards(mutant.module, further=True):
+            path.write_text(mutant.mutated, encoding="utf-8")
+            how, by, spent = run_file(self.tree, file, seconds, self.log)
+            path.write_text(mutant.code, encoding="utf-8")
+            name = by.removeprefix("FAILED ")
+            if how == "failed" and name.startswith("tests/"):
+                alone, _, more = run_chosen(self.tree, {name: 0.0}, 10 * seconds, self.log)
+                print(f"{mutant.key}: {name} without the mutant: {alone}, {spent + more:.0f} s", flush=True)
+                if alone == "passed":
+                    return {"killed": True, "slow_test": True, "how": how, "by": by}
+        return {}
+
 
 def change(mutant: Mutant) -> list[str]:
     """The lines that differ, with their signs."""
@@ -209,13 +231,14 @@ def summary(found: Mapping[str, dict[str, Any]], seed: int, each: int) -> dict[s
 
 
 def _score(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    late = sum(bool(row["after_new_test"]) for row in rows)
+    late = sum(bool(row.get("after_new_test")) for row in rows)
     dead = sum(bool(row["killed"]) for row in rows)
     equivalent = sum(bool(row.get("equivalent")) for row in rows)
     real = len(rows) - equivalent
     return {
         "mutants": len(rows),
         "killed": dead - late,
+        "killed_by_slow_tests": sum(bool(row.get("slow_test")) for row in rows),
         "after_new_test": late,
         "equivalent": equivalent,
         "explained": sum("why" in row and not row["equivalent"] for row in rows),

@@ -28,6 +28,16 @@ GUARDS: dict[str, tuple[str, ...]] = {
     "deep/_folder.py": (_MISSING, "deep/test_folder", "deep/test_store_machine", "deep/test_training"),
 }
 """The test files that guard a module, by the first prefix that fits."""
+FURTHER: dict[str, tuple[str, ...]] = {
+    "theory/checker/calibration": ("theory/test_calibration",),
+    "theory/checker/cone_gap": ("theory/test_cone_gap",),
+    "theory/checker/cone": ("theory/test_cone_rules", "theory/test_cone", "theory/test_cone_gap"),
+    "theory/checker/polyhedral": ("theory/test_cone", "theory/test_multiclass"),
+    "theory/checker/arrangement": ("theory/test_cone", "theory/test_multiclass"),
+    "theory/checker/binary": ("theory/test_adversary", "theory/test_second"),
+    "theory/checker/": ("theory/test_families",),
+}
+"""Test files that search for proofs, which takes minutes: met by survivors alone, with `--further`."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +71,10 @@ def part_of(module: str) -> str:
     return next(part for part in PARTS if module in modules(part))
 
 
-def guards(module: str) -> tuple[str, ...]:
-    """The test files that guard a module."""
-    names = next(tests for prefix, tests in GUARDS.items() if module.startswith(prefix))
+def guards(module: str, *, further: bool = False) -> tuple[str, ...]:
+    """The test files that guard a module, or those that only survivors meet."""
+    table = FURTHER if further else GUARDS
+    names = next((tests for prefix, tests in table.items() if module.startswith(prefix)), ())
     return tuple(f"tests/{name}.py" for name in names)
 
 
@@ -80,7 +91,8 @@ def lines_of(code: str, mutated: str) -> set[int]:
     found = set()
     for number in changed:
         spans: list[range] = [s for node in ast.walk(ast.parse(code)) if (s := _span(node)) and number in s]
-        found |= set(min(spans, key=len)) if spans else {number}
+        narrowest = min(spans, key=len) if spans else range(number, number + 1)
+        found |= set(narrowest)
     return found
 
 

@@ -62,7 +62,16 @@ def run_chosen(tree: Path, chosen: Mapping[str, float], seconds: float, log: Pat
     `seconds` is processor time, so that a busy machine kills no mutant.
     """
     files = list(dict.fromkeys(name.partition("::")[0] for name in chosen))
-    status, spent = _run(tree, files, Chosen(list(chosen)), seconds, log, keep=False)
+    return _outcome(_run(tree, files, Chosen(list(chosen)), seconds, log, keep=False), log)
+
+
+def run_file(tree: Path, file: str, seconds: float, log: Path) -> tuple[str, str, float]:
+    """Run the tests of a file, in its order, until the first failure or until the processor time is spent."""
+    return _outcome(_run(tree, [file], object(), seconds, log, keep=False), log)
+
+
+def _outcome(ended: tuple[int | None, float], log: Path) -> tuple[str, str, float]:
+    status, spent = ended
     words = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     failed = [line.partition(" - ")[0][:200] for line in words if line.startswith(("FAILED", "ERROR"))]
     by = failed[0] if failed else ""

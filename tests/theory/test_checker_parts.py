@@ -9,6 +9,7 @@ from math import inf
 import pytest
 from flint import arb, ctx, fmpq
 
+from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
 from theory.checker.cone_cells import first_cell, split_cell, split_spans, stretch
 from theory.checker.cone_domain import Region as Domain
@@ -16,6 +17,7 @@ from theory.checker.cone_tables import UNIT, _combined, ceil_units, floor_units,
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
 from theory.checker.polyhedral_rules import Weights, certified_kappa, class_pairs, dot, extreme_posteriors, is_optimal
 from theory.checker.ranges import Range
+from theory.checker.reading import CertificateError, Refused
 from theory.checker.region import Region
 from theory.expression import BINARY_NAMES, parse
 from theory.expression.interval import INF, NEG_INF, Interval
@@ -194,6 +196,61 @@ def test_a_function_above_the_gap_is_told_where(
 ) -> None:
     found = side(kappa).supports([(F(str(x)), F(str(y))) for x, y in points])
     assert found == (None if refused_at is None else f"the lower bound at theta={refused_at} is not certified")
+
+
+def test_bounds_of_psi_must_be_convex_and_hold_zero_at_zero() -> None:
+    zero, one = (F(0), F(0)), (F(1), F(1))
+    for lower in ([zero, one], [(F(0), F(-1)), one], [zero, (F(1, 2), F(1, 2)), one], [zero, (F(1, 2), F(0)), one]):
+        check_convex(lower, [zero, one])
+    check_convex([zero, one], [(F(0), F(1)), one])
+    for lower, upper, words in (
+        ([(F(0), F(1, 1000)), one], [zero, one], "psi(0) is 0, which does not lie between the bounds"),
+        ([zero, one], [(F(0), F(-1, 1000)), one], "psi(0) is 0, which does not lie between the bounds"),
+        ([zero, (F(1, 2), F(501, 1000)), one], [zero, one], "the lower bound of psi is not convex"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            check_convex(lower, upper)
+        assert str(refusal.value) == words
+
+
+@pytest.mark.parametrize(
+    ("points", "span", "words"),
+    [
+        ([["0", "0"], ["1", "1"]], 1, ""),
+        ([["0", "0"], ["1", "1"]], None, ""),
+        ([["0", "0"], ["2", "1"]], 1, "the vertices of the lower bound must rise from theta=0 to 1"),
+        ([["0", "0"], ["1/2", "1"]], 1, "the vertices of the lower bound must rise from theta=0 to 1"),
+        ([["1/9", "0"], ["1", "1"]], 1, "the vertices of the lower bound must rise from theta=0 to 1"),
+        ([["-1", "0"], ["1", "1"]], None, "the vertices of the lower bound must rise from theta=0"),
+        ([["0", "0"]], None, "the vertices of the lower bound must rise from theta=0"),
+        ([["0", "0"], ["1/2", "0"], ["1/2", "1"], ["1", "1"]], 1, "the vertices of the lower bound must rise"),
+        ([["0", "0"], ["1", "1"], ["1/2", "1"]], None, "the vertices of the lower bound must rise"),
+        ([["0", "0", "0"], ["1", "1"]], 1, "certificate entry 'lower' must hold pairs"),
+        ([["0", "0"], "11"], 1, "certificate entry 'lower' must hold pairs"),
+    ],
+)
+def test_vertices_rise_from_zero_to_the_end(points: list[object], span: int | None, words: str) -> None:
+    if not words:
+        assert read_vertices({"lower": points}, "lower", None if span is None else F(span)) == [(0, 0), (1, 1)]
+        return
+    with pytest.raises((Refused, CertificateError)) as refusal:
+        read_vertices({"lower": points}, "lower", None if span is None else F(span))
+    assert str(refusal.value).startswith(words)
+
+
+def test_boxes_tile_their_scores() -> None:
+    assert _ends({"x": ["-inf", "-1", "0"]}, "x", -inf, F(0)) == [-inf, -1, 0]
+    for ends in (["-1", "0"], ["-inf", "-1"], ["-inf", "-1", "-1", "0"], ["-inf", "0", "-1", "0"], ["0"], []):
+        with pytest.raises(Refused, match="the boxes do not tile the scores from -inf to 0"):
+            _ends({"x": ends}, "x", -inf, F(0))
+
+
+def test_the_upper_bound_of_a_gap_is_that_of_the_better_side() -> None:
+    other = Side(F(1), (Knot(F(0), F(0), F(0)), Knot(F(1, 2), F(0), F(1, 3))), (), 0, None, F(0))
+    assert gap_upper([side(), other], F(1, 2)) == gap_upper([other, side()], F(1, 2)) == F(1, 3)
+    assert gap_upper([side(), other], F(1)) == 2
+    with pytest.raises(Refused, match="theta=1/3, which is no knot"):
+        gap_upper([side(), other], F(1, 3))
 
 
 # -- several classes ------------------------------------------------------------------------------------------------

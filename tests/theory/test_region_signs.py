@@ -176,6 +176,8 @@ def test_the_branch_beside_a_point() -> None:
         ("where(t > 1/2, t, 1 / k)", "t", "t"),
         ("where(k < 0, t, m)", "where(k < 0, t, m)", "where(k < 0, t, m)"),
         ("where(t < 1 + 1/100, t, k)", "t", "t"),
+        ("where(t < 1 + 1/100000, t, k)", "t", "t"),
+        ("where(t < 1 - 1/100000, k, t)", "t", "t"),
     ):
         assert germ(tree(text), point, 1) == tree(above), text
         assert germ(tree(text), point, -1) == tree(below), text
