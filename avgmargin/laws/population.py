@@ -240,6 +240,10 @@ def record(request: Request, index: int) -> dict[str, Any]:
     }
 
 
+MOST_CERTIFIED = 4
+"""Classes for which theory is asked for a psi: beyond, its float search alone takes minutes and keeps to no budget."""
+
+
 def _psi(
     request: Request, loss: theory.Loss, decided: synthetic.Decisions, threshold: Fraction
 ) -> synthetic.ExcessBound:
@@ -250,6 +254,8 @@ def _psi(
     why = why_unfit()
     if why is None and not (binary or decided.vertices is not None or request.thorough):
         why = "psi of several classes was certified for piecewise linear losses only; name the loss, or --scale full"
+    if why is None and classes > MOST_CERTIFIED:
+        why = f"psi of more than {MOST_CERTIFIED} classes is out of reach of theory's search"
     return synthetic.excess_bound(
         loss, classes=classes, threshold=threshold if binary else Fraction(1, 2), points=knots, boxes=boxes, spare=why
     )
