@@ -20,6 +20,7 @@ GUARDS: dict[str, tuple[str, ...]] = {
     "theory/expression/parse.py": ("theory/test_parse", "theory/test_parse_refusals", _MISSING, "theory/test_losses"),
     "theory/checker/reading.py": _CERTIFIED,
     "theory/checker/certificates.py": _CERTIFIED,
+    "theory/checker/binary": ("theory/test_binary_rules", *_CERTIFIED),
     "theory/checker/": ("theory/test_region_signs", "theory/test_checker_parts", *_CERTIFIED),
     "theory/second/": ("theory/test_second",),
     "deep/_idx.py": (_MISSING, "deep/test_reader_limits", "deep/test_data"),
