@@ -30,6 +30,9 @@ MAPPED = 40_000
 LIMIT = 64
 """The same for more than three classes, where every posterior costs a search of its own."""
 
+FEW = 12
+"""The same for more than four, where each such search takes about a second: rows of such laws say little."""
+
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
@@ -55,7 +58,7 @@ class Decisions:
     @property
     def limit(self) -> int:
         """How many points, and draws, of a law without cells are checked where `fast` does not hold."""
-        return MAPPED if self.maps else LIMIT
+        return MAPPED if self.maps else LIMIT if self.classes <= 4 else FEW
 
     @property
     def spot_failures(self) -> int:

@@ -23,7 +23,7 @@ class Estimate:
     """`value` with `error`, whose meaning is `kind`:
 
     * `exact`: a closed form or a finite sum; `error` bounds the rounding to first order;
-    * `quadrature`: `error` is the difference to a coarser rule: an estimate of the error, not a bound;
+    * `quadrature`: `error` is made of differences to coarser rules and of the mass no node saw: an estimate, no bound;
     * `standard error`: Monte Carlo; `error` is one computed standard error, and more for rare events (`sample_mean`).
     """
 

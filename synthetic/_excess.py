@@ -74,7 +74,7 @@ def excess_bound(
 
     Two classes use the binary form. `points` knots per side (two classes) or in all; the search ends after `boxes`
     boxes, so that the answer does not depend on the machine, or `seconds`. `spare` is a reason to ask for no
-    certificate at all.
+    certificate at all; give one for more than four classes, where theory's float search is slow and keeps to no limit.
 
     >>> from theory.catalogue import get
     >>> found = excess_bound(get("hinge"))
