@@ -187,7 +187,7 @@ def _run(field: Field, x: Tensor, y: Tensor, start: Tensor, settings: _Settings,
         for at in chunks(len(x), settings.rows, x.device):
             part, labels, first = x[at], y[at], start[at]
             logits = field.logits(part)
-            check_labels(labels, logits.shape[1])
+            check_labels(y, logits.shape[1])
             standing, point, small = _descend(field, part, labels, first, strict_prediction(logits), settings)
             robust.append(standing)
             points.append(point)

@@ -149,7 +149,7 @@ def _passes(field: Field, flat: Tensor, labels: Tensor, rows: int) -> dict[str, 
     for at in chunks(len(flat), rows, flat.device):
         part, own = flat[at], labels[at]
         first, second = field.logits(part), field.logits(part)
-        check_labels(own, first.shape[1])
+        check_labels(labels, first.shape[1])
         finite = torch.isfinite(first).all(dim=1)
         rounding = CONTENT * torch.finfo(first.dtype).eps * first[finite].abs().amax() if bool(finite.any()) else 0.0
         differing = (first - second)[finite & torch.isfinite(second).all(dim=1)].abs()

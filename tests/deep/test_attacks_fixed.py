@@ -201,7 +201,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"random_start": True}, "generator=None"),
     ({"x": torch.rand(0, 8), "y": torch.zeros(0).long()}, "x of shape"),
     ({"x": torch.rand(25, 8) - 3.0}, "box="),
-    ({"y": torch.full((25,), 4)}, "label 4"),
+    ({"y": torch.full((25,), 4)}, r"y\[0\]=4 must lie in 0..3"),
+    ({"y": torch.eye(25)[24].long() * 4, "rows": 4}, r"y\[24\]=4 must lie in 0..3"),  # of all, not of its batch
 ]
 
 

@@ -124,8 +124,8 @@ def test_a_flag_is_frozen_and_labels_are_checked() -> None:
     with pytest.raises(FrozenInstanceError):
         Flag("a", True, 1.0, 0.0, "b").number = 2.0  # type: ignore[misc]
     generator = torch.Generator().manual_seed(0)
-    with pytest.raises(ValueError, match="label 3"):
-        flags(Model(), torch.rand(3, 2), torch.tensor([0, 1, 3]), generator=generator)
+    with pytest.raises(ValueError, match=r"y\[2\]=3 must lie in 0..2"):
+        flags(Model(), torch.rand(3, 2), torch.tensor([0, 1, 3]), generator=generator, rows=1)
     with pytest.raises(ValueError, match="eps=-1"):
         flags(Model(), torch.rand(3, 2), torch.tensor([0, 1, 2]), generator=generator, eps=-1.0)
     with pytest.raises(ValueError, match="x of shape"):
