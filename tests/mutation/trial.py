@@ -120,6 +120,8 @@ def _child(tree: Path, files: list[str], plugin: object, seconds: float, log: Pa
             phases=(Phase.explicit, Phase.generate),
             suppress_health_check=[HealthCheck.too_slow],
         )
+        if isinstance(plugin, Watch):
+            plugin.coverage.start()  # before the first conftest is read, which imports our modules
         stop = () if keep else ("-x",)
         words = [*stop, "-q", "-rf", "-p", "no:cacheprovider", "-o", "timeout=0", "--tb=line", *_QUIET, *files]
         code = int(pytest.main(words, plugins=[plugin]))

@@ -17,7 +17,10 @@ class TooLong(BaseException):
 
 
 class Watch:
-    """Writes to `out`, per passing test that takes less than `each` seconds, the lines of `modules` that it runs."""
+    """Writes to `out`, per passing test that takes less than `each` seconds, the lines of `modules` that it runs.
+
+    `coverage` must be started before pytest is.
+    """
 
     def __init__(self, tree: Path, modules: list[str], each: float, out: Path) -> None:
         import coverage
@@ -27,9 +30,6 @@ class Watch:
         self.times: dict[str, float] = {}
         self.coverage = coverage.Coverage(data_file=None, include=list(self.files), config_file=False)
         self.failed: set[str] = set()
-
-    def pytest_configure(self) -> None:
-        self.coverage.start()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
