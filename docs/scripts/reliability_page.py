@@ -23,7 +23,7 @@ the files named above them; each was written by the command shown.
 | tested | against | by | in `make test` | longer |
 |---|---|---|---|---|
 | checkpoint store | any order of saving, stopping in mid-save, cutting, flipping a byte, deleting, taking up: an earlier state that is whole, or an error that names the file, never other weights | `tests/deep/test_store_machine.py`, a state machine of Hypothesis | yes | `make nightly` |
-| commands that write | SIGKILL to the process group, at a drawn time or just before a drawn act on a file | `tests/reliability`, `tests/deep/test_kill.py` | a few kills each | `python -m tests.reliability` |
+| commands that write | SIGKILL to the process group, at a drawn time or just before a drawn act on a file (opened, written to the second half, flushed, renamed) | `tests/reliability`, `tests/deep/test_kill.py` | a few kills each | `python -m tests.reliability` |
 | readers of what strangers send | crashes, hangs, refusals in several lines, forbidden acts (a process, a socket, code, a removed file) | `tests/fuzz` | 150 inputs each | `python -m tests.fuzz` |
 | the tests of parser, checker and readers | drawn changes of the code | `tests/mutation` | no | `python -m tests.mutation`, extra `mutation` |
 | properties | drawn examples | Hypothesis profiles `ci` (the same examples each time), `dev` (other ones each time), `nightly` (2,000 each) | `ci` on CI, else `dev` | `make nightly`, or `HYPOTHESIS_PROFILE=nightly` |
@@ -43,22 +43,31 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _kills(run: Mapping[str, Any]) -> list[str]:
-    names = ("kills", "before_start", "in_mid_work", "after_end", "resumed_equal")
+    names = ("kills", "before_start", "in_mid_work", "in_a_write", "after_end", "resumed_equal")
     rows = [
-        (f"`{command}`", *(row[name] for name in names), *(len(row[n]) for n in ("broken", "unequal", "left_over")))
+        (f"`{command}`", *(row.get(n, "-") for n in names), *(len(row[n]) for n in ("broken", "unequal", "left_over")))
         for command, row in run["commands"].items()
         if row["kills"]
     ]
     commands = "; ".join(f"`{line}`" for line in dict.fromkeys(row["by"] for row in run["commands"].values()))
-    header = ("command", "kills", "before start", "in mid-work", "after the end", "resumed equal")
+    header = (
+        "command",
+        "kills",
+        "before start",
+        "in mid-work",
+        "of these in a write",
+        "after the end",
+        "resumed equal",
+    )
     expected = ("train", "sweep", "prove", "report", "losses --prove", "reproduce")
     missing = ", ".join(f"`{name}`" for name in expected if not run["commands"].get(name, {}).get("kills"))
     twin = ", ".join(f"`{name}` {row['caught']} in {row['kills']} kills" for name, row in run["broken_twin"].items())
     return [
         f"{commands} (`docs/results/kills.json`). After each kill every file must be complete or absent,"
         " certificates verify, checkpoints load; then the same command is run again, and must give the same weights bit"
-        " by bit, verdicts, certificates and report as an undisturbed run, times apart. *Before start* means that no"
-        " finished file was there yet.",
+        " by bit, verdicts, certificates and report as an undisturbed run, times apart. *Before start* means that the"
+        " command had left nothing in its folder yet; *in a write*, that it left a file that was not finished (a dash:"
+        " not counted in that run).",
         _table((*header, "broken rules", "unequal", "left over"), rows),
         "*Left over* are files of a checkpoint without its marker, which no reader takes for a checkpoint."
         + (f" The broken twin, a writer in two pieces killed between them, broke rules: {twin}." if twin else "")
@@ -78,49 +87,53 @@ def _fuzz(run: Mapping[str, Any]) -> list[str]:
 
 
 def _mutation(run: Mapping[str, Any]) -> list[str]:
-    names = ("mutants", "killed", "after_new_test", "equivalent", "unexplained")
-    rows = [
-        (
-            part,
-            *(score[n] for n in names),
-            f"{score['first_share']:.1%}",
-            f"{score['share']:.1%}",
-            f"{score['share_without_equivalent']:.1%}",
-        )
-        for part, score in [*run["parts"].items(), ("all", run["total"])]
+    made = [
+        "A mutant is one change of the code: an operator, a comparison, a constant, a condition, a loop, an exception, a"
+        " decorator. In each sample (`docs/results/mutation.json`) places of the code are drawn, each module's share in"
+        " proportion to its places, then a change that fits there. A mutant meets the tests that run the changed"
+        " statement, quick ones first, from the files that `tests/mutation/draw.py` names for its module; tests that take"
+        " long, such as searches for proofs, were given to survivors alone, and not to all of them. *Killed* are those that died by tests which were there"
+        " when the sample was drawn. *Equivalent* ones change nothing that the module promises. The share is that of the"
+        " others, with Wilson's interval at 95%: of this draw, not of all errors that one could make.",
     ]
+    for number, sample in enumerate(run["samples"], 1):
+        made += _sample(sample, number, len(run["samples"]))
+    return made
+
+
+def _sample(sample: Mapping[str, Any], number: int, of: int) -> list[str]:
+    names = ("mutants", "killed", "killed_by_slow_tests", "after_new_test", "equivalent", "explained", "unexplained")
+    rows = []
+    for part, score in [*sample["parts"].items(), ("all", sample["total"])]:
+        low, high = score["interval"]
+        shares = (f"{score['share']:.1%}", f"{low:.1%} to {high:.1%}", f"{score['share_in_the_end']:.1%}")
+        rows.append((part, *(score[n] for n in names), *shares))
     survivors = [
         (
             f"`{row['module']}`",
             "; ".join(f"`{line[0]} {line[1:].strip()}`".replace("|", "\\|") for line in row["change"]),
-            "equivalent" if row.get("equivalent") else "a gap",
-            row.get("why", "not explained yet"),
+            "equivalent" if row.get("equivalent") else "a gap" if "why" in row else "not explained yet",
+            row.get("why", "") or row["how"],
         )
-        for row in run["mutants"]
+        for row in sample["mutants"]
         if not row["killed"]
     ]
+    last = " after the tests that the samples before it had called for" if number == of and number > 1 else ""
     kept = ["Survivors:", _table(("module", "change", "is", "because"), survivors)] if survivors else []
+    header = (
+        "part",
+        "mutants",
+        "killed",
+        "of these by slow tests",
+        "later, by a test written for it",
+        "equivalent",
+        "explained",
+        "unexplained",
+    )
     return [
-        f"Drawn mutants (`docs/results/mutation.json`, seed {run['seed']}, {_number(run['cpu_seconds'])} s of processor"
-        " time). *Only by a new test*: lived at first, and a test was written for it, so that only the other numbers say"
-        " how good the tests were. Which tests a mutant meets stands in `tests/mutation/draw.py`: the checker's"
-        " first met the recorded and the hostile certificates alone, and those that lived then met some of the tests of"
-        " their own module too. *Equivalent* ones change nothing that the module promises. A part that is not in the"
-        " table was not reached in this run.",
-        _table(
-            (
-                "part",
-                "mutants",
-                "killed",
-                "of these only by a new test",
-                "equivalent",
-                "unexplained",
-                "killed at first",
-                "killed in the end",
-                "the same without equivalent",
-            ),
-            rows,
-        ),
+        f"### Sample {number}",
+        f"`{sample['command']}`, drawn{last}; {_number(sample['cpu_seconds'])} s of processor time.",
+        _table((*header, "killed of the others", "interval", "in the end"), rows),
         *kept,
     ]
 
