@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,11 @@ def _sample(sample: Mapping[str, Any], number: int, of: int) -> list[str]:
         for row in sample["mutants"]
         if not row["killed"]
     ]
+    drawn = Counter(row["module"] for row in sample["mutants"])
+    seen = ", ".join(f"`{module}` {count}" for module, count in sorted(drawn.items()))
     last = " after the tests that the samples before it had called for" if number == of and number > 1 else ""
-    kept = ["Survivors:", _table(("module", "change", "is", "because"), survivors)] if survivors else []
+    kept = [f"Mutants of each module: {seen}. No module beside these was reached."]
+    kept += ["Survivors:", _table(("module", "change", "is", "because"), survivors)] if survivors else []
     header = (
         "part",
         "mutants",
