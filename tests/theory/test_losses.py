@@ -359,3 +359,19 @@ def test_the_catalogue_refuses_what_it_does_not_know() -> None:
         catalogue.get("average-margin", tau=0)
     with pytest.raises(ValueError, match=r"\Aparameter mu=-0.1 must be >= 0\Z"):
         catalogue.get("average-margin", mu=-0.1)
+
+
+def test_only_losses_that_name_it_pay_for_a_logarithm_of_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    from theory.expression import arrays
+
+    calls = []
+    scores = np.array([[0.3, -1.2, 0.8], [2.0, 0.1, 0.4]])
+    true = arrays.special.logsumexp
+    monkeypatch.setattr(arrays.special, "logsumexp", lambda *words, **more: calls.append(1) or true(*words, **more))
+    hinge = from_formula("max(0, 1 - alpha) + sum_other(max(0, fk))", classes=3)
+    expected = [[1.5 + 0.8 + 0.0, 3.0 + 0.3 + 0.8, 0.5 + 0.3], [0.0 + 0.5, 2.9 + 2.4, 2.6 + 2.1]]
+    assert hinge.values(scores) == pytest.approx(np.array(expected), rel=1e-12)
+    assert calls == []
+    for words in ("lse - fy", "-log(q)", "sum_other(qk)"):
+        from_formula(words, classes=3).values(scores)
+    assert len(calls) == 3

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from .evaluate import evaluate
-from .nodes import Expr
+from .nodes import Expr, names
 
 Array = NDArray[np.float64]
 
@@ -112,20 +112,17 @@ def evaluate_scores(expr: Expr, scores: Array, parameters: Mapping[str, Array], 
     """
     scores = np.asarray(scores, dtype=np.float64)
     classes = scores.shape[-1]
-    index = other_classes(classes)
-    others = scores[..., index]
-    lse = special.logsumexp(scores, axis=-1, keepdims=True)
-    env: dict[str, Array] = {
-        "fy": scores,
-        "alpha": scores - others.max(axis=-1),
-        "lse": np.broadcast_to(lse, scores.shape),
-        "q": np.exp(scores - lse),
-        "c": np.float64(classes),  # type: ignore[dict-item]
-        **parameters,
-        **vectors,
-    }
-    inner = {"fk": others, "qk": np.exp(others - lse[..., None])}
-    inner |= {f"{name}k": value[index] for name, value in vectors.items()}
+    index, used = other_classes(classes), names(expr)
+    env: dict[str, Array] = {"fy": scores, "c": np.float64(classes), **parameters, **vectors}  # type: ignore[dict-item]
+    inner = {f"{name}k": value[index] for name, value in vectors.items()}
+    if used & {"alpha", "fk", "qk"}:
+        others = scores[..., index]
+        env["alpha"], inner["fk"] = scores - others.max(axis=-1), others
+    if used & {"lse", "q", "qk"}:  # the slow part, which piecewise-linear losses do without
+        lse = special.logsumexp(scores, axis=-1, keepdims=True)
+        env |= {"lse": np.broadcast_to(lse, scores.shape), "q": np.exp(scores - lse)}
+        if "qk" in used:
+            inner["qk"] = np.exp(others - lse[..., None])
     with np.errstate(all="ignore"):
         values = evaluate(expr, env, _OPS, inner, classes - 1)
     return np.broadcast_to(values, scores.shape).astype(np.float64)
