@@ -77,6 +77,9 @@ def _show_law_list(laws: list[dict[str, Any]]) -> None:
     )
 
 
+_BESIDE = {None: "", True: ", but at near ties", False: ", nor at near ties"}
+
+
 def _not_seen(tied: float) -> str:
     """The part of a predicted mass that no draw can show, where it would be noticed."""
     return f" ({tied:.4f} too near the tie to be seen)" if tied >= 5e-5 else ""
@@ -114,7 +117,7 @@ def _show_population(found: dict[str, Any]) -> None:
                     record["label"],
                     answer["classes"],
                     answer["verdict"] or answer["claim"] or "",
-                    f"{len(answer['failing_laws'])} of {answer['laws']}",
+                    f"{len(answer['failing_laws'])} of {answer['laws']}" + _BESIDE[answer["fails_beside"]],
                     region,
                     f"{broken} of {tried}" if tried else "",
                     psi["kind"],

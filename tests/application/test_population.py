@@ -191,6 +191,19 @@ def test_losses_that_fail_on_faces_only_must_fail_there_and_nowhere_else(monkeyp
         assert any(words in fault for fault in found), found
 
 
+def test_a_refuted_loss_that_fails_beside_the_chosen_law_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    law = "point-mass(p=0.5/0.3/0.2/0)"  # four classes, one of them impossible, the likeliest certain enough for all
+    losses = ["weston-watkins", "cross-entropy-perceptron", "hinge"]
+    found = [population.record(population.read(losses, None, law, "tiny", 0, False), k) for k in range(2)]
+    assert [(each["answers"][0]["fails_beside"], each["faults"]) for each in found] == [(True, [])] * 2
+
+    monkeypatch.setattr(population, "_fails_at_near_ties", lambda loss, classes: False)
+    (told,) = (population.record(population.read(losses, None, law, "tiny", 0, False), k)["answers"][0] for k in [0])
+    assert (told["fails_beside"], told["fault"]) == (False, None)
+    three = population.read(losses, None, "point-mass(p=0.7/0.2/0.1)", "tiny", 0, False)
+    assert "nothing here was seen to fail" in str(population.record(three, 1)["faults"])
+
+
 def test_what_psi_was_used_is_told(told: Told) -> None:
     code, out, _ = told("hinge", "weston-watkins", "--laws", "near-ties,near-ties-3", "--json", *SMALL)
     found = json.loads(out)
