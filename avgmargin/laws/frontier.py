@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path as File
@@ -37,6 +38,17 @@ class Settings:
     lr: float | None = None
     ball: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """UserError for numbers that the paths would refuse, before the frontier is solved."""
+        for name in ("steps", "batch"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise UserError(f"{name}={count} must be at least 1")
+        for name in ("lr", "ball"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0.0):
+                raise UserError(f"{name}={value} must be finite and above 0")
 
     @property
     def key(self) -> str:
