@@ -241,7 +241,7 @@ def record(request: Request, index: int) -> dict[str, Any]:
 
 
 MOST_CERTIFIED = 4
-"""Classes for which theory is asked for a psi: beyond, its float search alone takes minutes and keeps to no budget."""
+"""Classes for which theory is asked for a psi: beyond, its search spends the whole budget and ends with the bound 0."""
 
 
 def _psi(
@@ -255,7 +255,7 @@ def _psi(
     if why is None and not (binary or decided.vertices is not None or request.thorough):
         why = "psi of several classes was certified for piecewise linear losses only; name the loss, or --scale full"
     if why is None and classes > MOST_CERTIFIED:
-        why = f"psi of more than {MOST_CERTIFIED} classes is out of reach of theory's search"
+        why = f"no psi of more than {MOST_CERTIFIED} classes is reached within the budget of this check"
     return synthetic.excess_bound(
         loss, classes=classes, threshold=threshold if binary else Fraction(1, 2), points=knots, boxes=boxes, spare=why
     )
