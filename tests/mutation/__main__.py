@@ -11,8 +11,8 @@ unharmed tests and some seconds, is killed.
 last); its other words are parts of file names. The results of a sample are kept by its seed in `--out`, one by one, so
 that a run that was stopped goes on. `--again` runs those that survived once more, after tests were added; what dies
 then is counted apart. `--further` gives the survivors to the slow tests of their modules instead, up to so many seconds
-each; a test that then fails must pass without the mutant. `tests/mutation/survivors.toml` explains survivors by what
-they change.
+each, or to those of them that `--choose` selects (an expression of pytest's -k); a test that then fails must pass
+without the mutant. `tests/mutation/survivors.toml` explains survivors by what they change.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--again", action="store_true", help="only run the survivors of this seed in --out again")
     parser.add_argument("--out", type=Path, default=Path("runs/mutation.json"))
     parser.add_argument("--further", type=float, default=0.0, help="processor seconds of slow tests for each survivor")
+    parser.add_argument("--choose", default="", help="with --further: which of the slow tests, as pytest's -k has it")
     asked = parser.parse_args(argv)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     stored = json.loads(asked.out.read_text(encoding="utf-8"))["samples"] if asked.out.exists() else []
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> int:
             if time.monotonic() > end:
                 break
             if asked.further:
-                row = found[mutant.key] | trials.further(mutant, asked.further)
+                row = found[mutant.key] | trials.further(mutant, asked.further, asked.choose)
             else:
                 row = trials.run(mutant) | {"slow_test": False, "after_new_test": False}
                 row["after_new_test"] = asked.again and row["killed"]
@@ -172,12 +173,12 @@ class _Trials:
             "cpu_seconds": round(spent, 2),
         }
 
-    def further(self, mutant: Mutant, seconds: float) -> dict[str, Any]:
+    def further(self, mutant: Mutant, seconds: float, choose: str = "") -> dict[str, Any]:
         """What the slow tests of its module make of a survivor; only one that passes without it kills it."""
         path = self.tree / mutant.module
         for file in guards(mutant.module, further=True):
             path.write_text(mutant.mutated, encoding="utf-8")
-            how, by, spent = run_file(self.tree, file, seconds, self.log)
+            how, by, spent = run_file(self.tree, file, seconds, self.log, choose)
             path.write_text(mutant.code, encoding="utf-8")
             name = by.removeprefix("FAILED ")
             if how == "failed" and name.startswith("tests/"):

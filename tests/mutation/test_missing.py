@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,14 @@ def test_doubtful_python_is_refused_without_a_warning() -> None:
 def test_a_file_that_is_not_there_is_told_of_in_the_words_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read \(No such file or directory\)"):
         read_idx(tmp_path / "absent", ndim=1)
+
+
+def test_the_number_of_dimensions_is_given_by_name(tmp_path: Path) -> None:
+    (tmp_path / "labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
+    read: Any = read_idx
+    assert read(path=tmp_path / "labels", ndim=1).tolist() == [7, 9]
+    with pytest.raises(TypeError, match="positional argument"):
+        read(tmp_path / "labels", 1)
 
 
 def test_one_record_is_enough(tmp_path: Path) -> None:

@@ -65,9 +65,13 @@ def run_chosen(tree: Path, chosen: Mapping[str, float], seconds: float, log: Pat
     return _outcome(_run(tree, files, Chosen(list(chosen)), seconds, log, keep=False), log)
 
 
-def run_file(tree: Path, file: str, seconds: float, log: Path) -> tuple[str, str, float]:
-    """Run the tests of a file, in its order, until the first failure or until the processor time is spent."""
-    return _outcome(_run(tree, [file], object(), seconds, log, keep=False), log)
+def run_file(tree: Path, file: str, seconds: float, log: Path, choose: str = "") -> tuple[str, str, float]:
+    """Run the tests of a file, in its order, until the first failure or until the processor time is spent.
+
+    `choose` selects tests as pytest's -k does.
+    """
+    words = [file, *(["-k", choose] if choose else [])]
+    return _outcome(_run(tree, words, object(), seconds, log, keep=False), log)
 
 
 def _outcome(ended: tuple[int | None, float], log: Path) -> tuple[str, str, float]:
@@ -84,18 +88,18 @@ def _outcome(ended: tuple[int | None, float], log: Path) -> tuple[str, str, floa
 
 
 def _run(
-    tree: Path, files: list[str], plugin: object, seconds: float, log: Path, *, keep: bool
+    tree: Path, words: list[str], plugin: object, seconds: float, log: Path, *, keep: bool
 ) -> tuple[int | None, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     pid = os.fork()
     if pid == 0:
-        _child(tree, files, plugin, seconds, log, keep)
+        _child(tree, words, plugin, seconds, log, keep)
     status = _wait(pid)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return status, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _child(tree: Path, files: list[str], plugin: object, seconds: float, log: Path, keep: bool) -> None:
+def _child(tree: Path, chosen: list[str], plugin: object, seconds: float, log: Path, keep: bool) -> None:
     code = 70
     try:
         os.setsid()
@@ -123,7 +127,7 @@ def _child(tree: Path, files: list[str], plugin: object, seconds: float, log: Pa
         if isinstance(plugin, Watch):
             plugin.coverage.start()  # before the first conftest is read, which imports our modules
         stop = () if keep else ("-x",)
-        words = [*stop, "-q", "-rf", "-p", "no:cacheprovider", "-o", "timeout=0", "--tb=line", *_QUIET, *files]
+        words = [*stop, "-q", "-rf", "-p", "no:cacheprovider", "-o", "timeout=0", "--tb=line", *_QUIET, *chosen]
         code = int(pytest.main(words, plugins=[plugin]))
         sys.stdout.flush()
     except BaseException:

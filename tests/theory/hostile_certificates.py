@@ -66,6 +66,16 @@ def several(claim: str, formula: str, classes: int, **entries: Any) -> dict[str,
     return header | {"claim": claim, "loss": loss, "classes": classes} | entries
 
 
+def by_lemma(lemma: str, formula: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """The claim that a lemma proves consistency for every number of classes, each hypothesis in one box."""
+    loss = {"name": "hostile", "multiclass": formula, "parameters": {}, "ranges": {}, "domain": "all"}
+    header = {"format": "avgmargin certificate", "version": 1, "claim": "consistent", "method": "lemma"}
+    return header | {"lemma": lemma, "loss": loss, "classes": "all", "hypotheses": dict.fromkeys(names, ".")}
+
+
+_ONE_PART = ("continuous", "differentiable", "grows", "bounded below")
+_OVA = ("real", *(f"{part} {what}" for part in "AB" for what in _ONE_PART), "A - B falls")
+_PAIRS = ("real", *(f"phi {what}" for what in ("continuous", "does not rise", "smooth", "falls at 0", "bounded below")))
 _NEAR = (("-1", "-1/2", "reflect"), ("-1/2", "0", "tie"))
 
 
@@ -398,6 +408,57 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
             ("1 - t**2", "even: nothing rises"),
             ("t**4 - t**3 / 100 + where(t > 0, t**2, t**2) * 2", "phi''(0) > 0 written with where"),
         )
+    ),
+    (
+        "control: one-versus-all, exp(-v) and softplus(v)",
+        True,
+        by_lemma("one-versus-all", "exp(-fy) + sum_other(softplus(fk))", _OVA),
+    ),
+    (
+        "one-versus-all: A is not bounded below (at a sure class raising all scores together wins without end)",
+        False,
+        by_lemma("one-versus-all", "exp(-fy) - 2 * fy + sum_other(softplus(fk))", _OVA),
+    ),
+    (
+        "one-versus-all: B is not bounded below (lowering all scores together wins without end)",
+        False,
+        by_lemma("one-versus-all", "softplus(-fy) + sum_other(exp(fk) + 2 * fk)", _OVA),
+    ),
+    (
+        "control: the pairwise logistic loss by the exchange lemma",
+        True,
+        by_lemma("exchange", "sum_other(softplus(fk - fy)) / 2", _PAIRS),
+    ),
+    (
+        "exchange: a factor that depends on the scores (raising all scores together brings every loss to 0)",
+        False,
+        by_lemma("exchange", "sum_other(softplus(fk - fy)) / (2 + exp(fy))", _PAIRS),
+    ),
+    (
+        "wrong: the class that goes up for ever is the right one (the loss is the pairwise logistic loss)",
+        False,
+        several(
+            "inconsistent",
+            "sum_other(softplus(fk - fy))",
+            3,
+            p=["1", "0", "0"],
+            wrong={"direction": ["1", "0", "0"]},
+            floors=[["f"]] * 3,
+            trees=[["v"], ["v"]],
+        ),
+    ),
+    (
+        "retract: smooth, so that its kinks say nothing about the way to the tie (the loss is the cross-entropy)",
+        False,
+        several(
+            "inconsistent",
+            "lse - fy",
+            2,
+            p=["3/5", "2/5"],
+            wrong={"scores": ["0", "0"]},
+            floors=[["f"]] * 2,
+            trees=[["w", 0, ["r"], ["v"]]],
+        ),
     ),
 ]
 

@@ -47,6 +47,7 @@ TIES = {
     "1 - t + 1/(t + 1)/1000": False,  # nor at the ends
     "1 - t - 1/(t - 1)/1000": False,
     "where(t < -1/4, 5 - t, 1 - t)": False,  # jumps on the left
+    "where(t < -1/4, 1 - t/2, 1 - t)": False,  # the same, both branches joining 1 - t at 0
     "where(t > 1/4, -t, 1 - t)": False,  # jumps on the right
     "where(t < 0, 1 - t, 1/2 - t)": False,  # jumps at 0
     "where(t <= 0, 1 - t, 1/2 - t)": False,
@@ -54,6 +55,8 @@ TIES = {
     "where(t < 0, 1 - t, 1)": False,  # does not fall right of 0
     "where(t < 0, 1 - 2*t, 1 - t)": False,  # falls faster on the wrong side
     "where(t < 0, 1 - t, 1 - 2*t)": True,
+    "1 - t - max(0, t - 1/2)": True,  # the kink hides the derivatives at 0, but phi(t) + phi(-t) does not rise
+    "max(1 - t, 1/2)": False,  # there it does
     "where(t < 0, 1 + t**2, 1 - t**2)": True,
     "where(t < 0, 1 + 2*t**2, 1 - t**2)": False,
 }
@@ -102,6 +105,7 @@ SLIDES = {
     ("0*v", "-v"): False,  # does not fall at eta = 1
     ("-v", "2*v"): False,  # rises at the threshold
     ("-v", "(1/100)/(1/2 - v)"): False,  # not finite right of 0, as far as the box reaches left
+    ("-v", "(1/100)/(1 - v)"): False,  # nor just there
     ("-v", "(1/100)/(v + 1/2)"): False,  # not finite in the box
     ("-v", "where(v < 1/2, 0, 1)"): False,  # may jump
     ("max(-v, 0)", "0*v"): False,  # does not fall right of 0

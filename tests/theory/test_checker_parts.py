@@ -11,15 +11,20 @@ from flint import arb, ctx, fmpq
 
 from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
+from theory.checker.cone_bounds import lower as least
 from theory.checker.cone_cells import first_cell, split_cell, split_spans, stretch
 from theory.checker.cone_domain import Region as Domain
-from theory.checker.cone_tables import UNIT, _combined, ceil_units, floor_units, whole_weights
+from theory.checker.cone_slopes import vanishes
+from theory.checker.cone_tables import UNIT, _combined, _slope, ceil_units, floor_units, whole_weights
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
+from theory.checker.covers import verify_cover
+from theory.checker.lemmas import hypotheses, make_statement
 from theory.checker.polyhedral_rules import Weights, certified_kappa, class_pairs, dot, extreme_posteriors, is_optimal
 from theory.checker.ranges import Range
 from theory.checker.reading import CertificateError, Refused
+from theory.checker.realness import real_as_written
 from theory.checker.region import Region
-from theory.expression import BINARY_NAMES, parse
+from theory.expression import BINARY_NAMES, OTHER_NAMES, SCORE_NAMES, parse
 from theory.expression.interval import INF, NEG_INF, Interval
 from theory.expression.nodes import Var
 from theory.expression.rewrite import simplify
@@ -426,3 +431,81 @@ def test_the_algebra_of_curvature() -> None:
             assert _scaled(x, sign) == turned[x]
         assert _scaled(x, "0") == "affine"
         assert _scaled(x, "?") == ("affine" if x == "affine" else "?")
+
+
+# -- bounds on boxes of gaps ----------------------------------------------------------------------------------------
+
+GAPS = frozenset({"w1", "w2", "s"})
+
+
+def gaps(**sides: tuple[object, object]) -> dict[str, Interval]:
+    ends = {name: tuple(inf if end == "inf" else F(str(end)) for end in side) for name, side in sides.items()}
+    return {name: Interval.between(*side) for name, side in ends.items()}
+
+
+def test_an_unbounded_factor_is_bounded_together_with_one_that_vanishes() -> None:
+    """w exp(-w) lies in [0, 1/e] on [1, inf), so the product with tanh is above -1/e; it is -0.3673 at w = 1."""
+    low = least(parse("w1 * exp(-w1) * tanh(w1 - 5)", GAPS), gaps(w1=(1, "inf")), INF)
+    assert -0.36788 < float(low) < -0.3673
+
+
+def test_a_slope_of_one_sign_on_the_box_is_used_where_its_limit_is_not_known() -> None:
+    """At w_1 = inf the slope in w_2 is inf / inf beside 2 w_2 - 4 < 0; the infimum is -pi/2 - 15/4, at w_2 = 3/2."""
+    tree, box = parse("w2**2 - 4 * w2 - atan(w1 * w2)", GAPS), gaps(w1=(1, "inf"), w2=(1, "3/2"))
+    assert -5.33 < float(least(tree, box, INF)) < -5.32
+
+
+def test_of_two_forms_of_a_slope_the_second_is_asked_where_the_first_leaves_the_sign_open() -> None:
+    one, two = parse("w1 - w1**2", GAPS), parse("w1 * (1 - w1)", GAPS)
+    assert _slope([one], gaps(w1=(0, 1))) == (-UNIT, UNIT)
+    assert _slope([one, two], gaps(w1=(0, 1))) == (0, UNIT)
+    assert _slope([two, one], gaps(w1=(0, 1))) == (0, UNIT)
+    falling = [parse("w1**2 - w1", GAPS), parse("w1 * (w1 - 1)", GAPS)]
+    assert _slope(falling, gaps(w1=(0, 1))) == (-UNIT, 0)
+
+
+def test_a_slope_that_is_nowhere_positive_vanishes_whatever_its_own_slope_does() -> None:
+    """min(sqrt(s) - 1, 0) has no bounded slope in s as written; min(sqrt(s), 1) is above every K s near 0."""
+    near = gaps(s=(0, 4))
+    assert vanishes(parse("min(s**(1/2) - 1, 0)", GAPS), near)
+    assert not vanishes(parse("min(s**(1/2), 1)", GAPS), near)
+
+
+# -- formulas as written, and a hypothesis --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "real"),
+    [
+        ("log(sum_other(exp(fk)))", True),
+        ("log(-sum_other(exp(fk)))", False),
+        ("log(sum_other(-exp(fk)))", False),
+        ("log(-sum_other(-exp(fk)))", True),
+        ("sqrt(sum_other(fk**2))", True),
+        ("log(sum_other(fk**2))", False),
+        ("log(max_other(exp(fk - fy)))", True),
+        ("log(max_other(-exp(fk - fy)))", False),
+        ("log(sum_other(fk))", False),
+        ("exp(sum_other(log(fk)))", False),
+    ],
+)
+def test_a_class_sum_has_the_sign_of_its_terms(formula: str, real: bool) -> None:
+    assert real_as_written(parse(formula, SCORE_NAMES | OTHER_NAMES), 3, None, {}) is real
+
+
+def test_a_gap_may_be_positive_by_the_signs_of_its_factors_alone() -> None:
+    """phi(-t) - phi(t) = 2 m t exp(-t^2) turns at 0.7, and over m in (0, 1] its enclosure begins at 0."""
+    ranges = {"m": Range.parse("(0, 1]")}
+    statement = make_statement("-m * t * exp(-t**2)", ranges, None, "bounded:2")
+    (gap,) = (each for (each, *_) in hypotheses("reflection", statement) if each.name == "gap")
+    cover = {"split": "t", "at": "1/2", "low": ".", "high": "."}
+    assert verify_cover(gap, ranges, cover) == 2
+    with pytest.raises(Refused, match="'gap' fails"):
+        verify_cover(gap, ranges, ".")
+    turned = make_statement("m * t * (t - 1) * exp(-t**2)", ranges, None, "bounded:2")
+    (even,) = (each for (each, *_) in hypotheses("reflection", turned) if each.name == "gap")
+    assert verify_cover(even, ranges, cover) == 2  # t^2 cancels: the gap is the same
+    rising = make_statement("m * t * exp(-t**2)", ranges, None, "bounded:2")
+    (below,) = (each for (each, *_) in hypotheses("reflection", rising) if each.name == "gap")
+    with pytest.raises(Refused, match="'gap' fails"):
+        verify_cover(below, ranges, cover)

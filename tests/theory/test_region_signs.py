@@ -181,6 +181,10 @@ def test_the_branch_beside_a_point() -> None:
     ):
         assert germ(tree(text), point, 1) == tree(above), text
         assert germ(tree(text), point, -1) == tree(below), text
+    # the second factor turns 1/100000 above the point: the nearest of the three radii is the one that tells
+    for text in ("where((t - 1) * (t - 1 - 1/100000) < 0, t, k)", "where((t - 1) * (t - 1 - 1/100000) >= 0, k, t)"):
+        assert germ(tree(text), point, 1) == tree("t")
+        assert germ(tree(text), point, -1) == tree("k")
     for text in ("where(t < k + 1, t, m)", "1 / (t - 1)", "where(t < 1 + h, t, m)", "log(t - 1)"):
         with pytest.raises(Unsettled, match=r"beside 1$"):
             germ(tree(text), point, 1)
