@@ -237,8 +237,13 @@ def test_the_band_of_two_gaussians_against_their_rule(
     inside = ((eta >= low) & (eta <= high)).astype(np.float64)
     band = law.closed_band(low, high)
     assert band is not None
-    assert grid.expect(inside).disagrees_with(band.mass) <= JUMPS
-    assert grid.expect(inside * np.abs(2.0 * eta - 1.0)).disagrees_with(band.excess) <= JUMPS
+    # a band may be so narrow that only a node or two lie in it: what one node may hide is part of the error
+    assert grid.expect(inside, bound=1.0).disagrees_with(band.mass) <= JUMPS
+    assert grid.expect(inside * np.abs(2.0 * eta - 1.0), bound=1.0).disagrees_with(band.excess) <= JUMPS
+    wrong = law.closed_band(low / 2.0, high)
+    assert wrong is not None
+    if wrong.mass.value > band.mass.value + 0.01:  # the twin
+        assert grid.expect(inside, bound=1.0).disagrees_with(wrong.mass) > JUMPS
 
 
 # -- symmetries ------------------------------------------------------------------------------------
