@@ -120,8 +120,10 @@ class _Trials:
     def _map(self, file: str, part: str) -> dict[str, Any]:
         if (file, part) not in self.maps:
             digest = hashlib.sha256(f"{self.longest} {sys.version}".encode())
-            for name in (file, *modules(part)):
-                digest.update((HOME / name).read_bytes())
+            beside = sorted(path for path in (HOME / file).parent.iterdir() if path.is_file())
+            helpers = [path for path in beside if not path.name.startswith("test_")]  # what tests are made from
+            for path in (HOME / file, *helpers, *(HOME / name for name in modules(part))):
+                digest.update(path.read_bytes())
             kept = self.cache / f"{Path(file).stem}-{part}-{digest.hexdigest()[:16]}.json"
             if not kept.exists():
                 start = time.process_time() + sum(os.times()[2:4])
