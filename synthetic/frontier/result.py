@@ -91,8 +91,8 @@ class Frontier:
 def tail_mean(margins: npt.ArrayLike, tail: float | None) -> float:
     """The mean of the fraction `tail` of the smallest `margins` (n,); the minimum for None.
 
-    (1/(q n)) times the sum of the floor(q n) smallest plus the due part of the next one. Raises ValueError for margins of
-    another shape or not finite, and for a tail outside (0, 1).
+    (1/(q n)) times the sum of the floor(q n) smallest plus the due part of the next one. Raises ValueError for margins
+    of another shape or not finite, and for a tail outside (0, 1).
 
     >>> tail_mean([3.0, 1.0, 2.0, 4.0], 0.5), tail_mean([3.0, 1.0, 2.0, 4.0], None)
     (1.5, 1.0)
