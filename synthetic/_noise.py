@@ -22,7 +22,44 @@ Rate: TypeAlias = Callable[[FloatArray], FloatArray]
 """Points (n, d) to flip probabilities (n,) in [0, 1]."""
 
 
-class LabelNoise(Law):
+class _Noisy(Law):
+    """Another law with its labels flipped: X stays as it is, the posterior at x is transformed by `_transformed`."""
+
+    base: Law
+
+    @property
+    def classes(self) -> int:
+        return self.base.classes
+
+    @property
+    def dimension(self) -> int:
+        return self.base.dimension
+
+    @property
+    def extent(self) -> FloatArray:
+        return self.base.extent
+
+    def density(self, points: npt.ArrayLike) -> FloatArray:
+        return self.base.density(points)
+
+    def posterior(self, points: npt.ArrayLike) -> FloatArray:
+        x = doors.points("X", points, self.dimension)
+        return self._transformed(x, self.base.posterior(x))
+
+    @property
+    def boxes(self) -> Axes | None:
+        return self.base.boxes
+
+    def density_and_posterior(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        density, posterior = self.base.density_and_posterior(points)
+        return density, self._transformed(points, posterior)
+
+    def _transformed(self, points: FloatArray, posterior: FloatArray) -> FloatArray:
+        """The noisy posterior (n, c) at points (n, d), from that of the base law there."""
+        raise NotImplementedError
+
+
+class LabelNoise(_Noisy):
     """A label y of `law` becomes k with probability transition[y, k], whatever x.
 
     posterior'(x) = posterior(x) @ transition. Noise on noise is one noise: the transitions multiply.
@@ -38,23 +75,11 @@ class LabelNoise(Law):
             )
         self.name = f"{law.name}-noisy" if name is None else name
         before = law if isinstance(law, LabelNoise) else None
-        self.base: Law = law if before is None else before.base
+        self.base = law if before is None else before.base
         self.transition: FloatArray = doors.frozen(table if before is None else before.transition @ table)
 
     def __repr__(self) -> str:
         return f"LabelNoise({self.base!r}, {self.transition.tolist()})"
-
-    @property
-    def classes(self) -> int:
-        return self.base.classes
-
-    @property
-    def dimension(self) -> int:
-        return self.base.dimension
-
-    @property
-    def extent(self) -> FloatArray:
-        return self.base.extent
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, IntArray]:
         x, y = self.base.sample(n, rng)
@@ -63,14 +88,8 @@ class LabelNoise(Law):
         draw = np.asarray(rng.random(y.shape[0]))
         return x, np.asarray((draw[:, None] >= ladder[y]).sum(axis=1), dtype=np.int64)
 
-    def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        return self._transformed(points, self.base.posterior(points))
-
-    def _transformed(self, points: npt.ArrayLike, posterior: FloatArray) -> FloatArray:
+    def _transformed(self, points: FloatArray, posterior: FloatArray) -> FloatArray:
         return np.asarray(posterior @ self.transition)
-
-    def density(self, points: npt.ArrayLike) -> FloatArray:
-        return self.base.density(points)
 
     @property
     def _slope(self) -> float | None:
@@ -81,14 +100,6 @@ class LabelNoise(Law):
         even = np.full((c, c), off)
         np.fill_diagonal(even, 1.0 - (c - 1) * off)
         return slope if slope > 0.0 and float(np.abs(even - self.transition).max()) <= 4.0 * c * EPS else None
-
-    @property
-    def boxes(self) -> Axes | None:
-        return self.base.boxes
-
-    def density_and_posterior(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        density, posterior = self.base.density_and_posterior(points)
-        return density, self._transformed(points, posterior)
 
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
         """R*' = 1 - 1/c - s (1 - 1/c - R*) for symmetric noise of slope s > 0; else by quadrature where the base law
@@ -124,7 +135,7 @@ class LabelNoise(Law):
         return self.base.grid(size, rng)
 
 
-class InstanceNoise(Law):
+class InstanceNoise(_Noisy):
     """A label of `law` at x is replaced, with probability rate(x), by one of the other labels, each as likely.
 
     posterior'_k(x) = (1 - rate(x)) posterior_k(x) + rate(x) (1 - posterior_k(x)) / (c - 1).
@@ -141,18 +152,6 @@ class InstanceNoise(Law):
     def __repr__(self) -> str:
         return f"InstanceNoise({self.base!r})"
 
-    @property
-    def classes(self) -> int:
-        return self.base.classes
-
-    @property
-    def dimension(self) -> int:
-        return self.base.dimension
-
-    @property
-    def extent(self) -> FloatArray:
-        return self.base.extent
-
     def _rate(self, x: FloatArray) -> FloatArray:
         found = np.asarray(self.rate(x), dtype=np.float64)
         if found.shape != (x.shape[0],):
@@ -168,24 +167,9 @@ class InstanceNoise(Law):
         step = rng.integers(1, self.classes, size=y.shape[0])
         return x, np.where(flip, (y + step) % self.classes, y)
 
-    def posterior(self, points: npt.ArrayLike) -> FloatArray:
-        x = doors.points("X", points, self.dimension)
-        return self._transformed(x, self.base.posterior(x))
-
     def _transformed(self, points: FloatArray, posterior: FloatArray) -> FloatArray:
         rate = self._rate(points)[:, None]
         return np.asarray((1.0 - rate) * posterior + rate / (self.classes - 1) * (1.0 - posterior))
-
-    def density(self, points: npt.ArrayLike) -> FloatArray:
-        return self.base.density(points)
-
-    @property
-    def boxes(self) -> Axes | None:
-        return self.base.boxes
-
-    def density_and_posterior(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        density, posterior = self.base.density_and_posterior(points)
-        return density, self._transformed(points, posterior)
 
     def bayes_risk(self, rng: np.random.Generator | None = None) -> Estimate:
         if self.boxes is not None:
