@@ -9,12 +9,13 @@ from math import inf
 import pytest
 from flint import arb, ctx, fmpq
 
+from theory.checker.arrangement import _kernel
 from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
 from theory.checker.cone_bounds import lower as least
 from theory.checker.cone_cells import first_cell, split_cell, split_spans, stretch
 from theory.checker.cone_domain import Region as Domain
-from theory.checker.cone_slopes import vanishes
+from theory.checker.cone_slopes import _question, vanishes
 from theory.checker.cone_tables import UNIT, _combined, _slope, ceil_units, floor_units, whole_weights
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
 from theory.checker.covers import verify_cover
@@ -26,7 +27,7 @@ from theory.checker.realness import real_as_written
 from theory.checker.region import Region
 from theory.expression import BINARY_NAMES, OTHER_NAMES, SCORE_NAMES, parse
 from theory.expression.interval import INF, NEG_INF, Interval
-from theory.expression.nodes import Var
+from theory.expression.nodes import Max, Var
 from theory.expression.rewrite import simplify
 
 F = Fraction
@@ -509,3 +510,30 @@ def test_a_gap_may_be_positive_by_the_signs_of_its_factors_alone() -> None:
     (below,) = (each for (each, *_) in hypotheses("reflection", rising) if each.name == "gap")
     with pytest.raises(Refused, match="'gap' fails"):
         verify_cover(below, ranges, cover)
+
+
+# -- what decides a maximum, and the line that planes share -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [F(-3), F(-1), F(-1, 2), F(-1, 7), F(1, 7), F(1, 2), F(3)])
+def test_a_question_has_the_sign_of_its_leading_coefficient(factor: Fraction) -> None:
+    """left - right = factor (x - 2 y): the same question for every factor, a positive multiple of it for one sign."""
+    x, y = Var("x"), Var("y")
+    asked, positive = _question(Max(factor * x, 2 * factor * y))
+    assert asked == _question(Max(x, 2 * y))[0]
+    assert positive == (_question(Max(x, 2 * y))[1] == (factor > 0))
+    assert positive != _question(Max(2 * factor * y, factor * x))[1]
+
+
+@pytest.mark.parametrize(
+    "rows", [[(1, 0, 0), (0, 1, 0)], [(1, 2, 3), (0, 1, -1)], [(0, 0, 2), (1, -1, 5)], [(3, 1)], [(0, 4)]]
+)
+def test_the_line_that_planes_share_lies_on_all_of_them(rows: list[tuple[int, ...]]) -> None:
+    line = _kernel([tuple(map(F, row)) for row in rows], len(rows[0]))
+    assert line is not None
+    assert any(line)
+    assert [sum(a * b for a, b in zip(row, line, strict=True)) for row in rows] == [0] * len(rows)
+
+
+def test_planes_that_share_more_than_a_line_have_none() -> None:
+    assert _kernel([(F(1), F(2), F(3)), (F(2), F(4), F(6))], 3) is None
