@@ -18,7 +18,7 @@ from theory.checker.cone_domain import Region as Domain
 from theory.checker.cone_slopes import _question, vanishes
 from theory.checker.cone_tables import UNIT, _combined, _slope, ceil_units, floor_units, whole_weights
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
-from theory.checker.covers import verify_cover
+from theory.checker.covers import Hypothesis, rising_slope, smooth, verify_cover
 from theory.checker.lemmas import hypotheses, make_statement
 from theory.checker.polyhedral_rules import Weights, certified_kappa, class_pairs, dot, extreme_posteriors, is_optimal
 from theory.checker.ranges import Range
@@ -537,3 +537,32 @@ def test_the_line_that_planes_share_lies_on_all_of_them(rows: list[tuple[int, ..
 
 def test_planes_that_share_more_than_a_line_have_none() -> None:
     assert _kernel([(F(1), F(2), F(3)), (F(2), F(4), F(6))], 3) is None
+
+
+@pytest.mark.parametrize(
+    ("formula", "rises", "concave", "differentiable"),
+    [
+        ("max(0, t)", True, False, False),
+        ("-max(0, t)", False, True, False),
+        ("max(0, t)**2", True, True, True),
+        ("-max(0, t)**2", False, True, True),
+        ("max(-t/2, t/3)", True, False, False),
+        ("min(-t/2, t/3)", False, True, False),
+        ("3*t", True, True, True),
+    ],
+)
+def test_both_sides_of_a_kink_are_compared(formula: str, rises: bool, concave: bool, differentiable: bool) -> None:
+    """At t = 0, an end of both leaves: the slope from the right against the slope from the left."""
+    tree = simplify(parse(formula, BINARY_NAMES))
+    cover = {"split": "t", "at": "0", "low": ".", "high": "."}
+    for check, holds in (
+        (rising_slope(tree, "t"), rises),
+        (smooth(tree, "t"), concave),
+        (smooth(tree, "t", differentiable=True), differentiable),
+    ):
+        asked = Hypothesis("it", "t", check, F(-1), F(1))
+        if holds:
+            assert verify_cover(asked, {}, cover) == 2
+        else:
+            with pytest.raises(Refused, match="'it' fails"):
+                verify_cover(asked, {}, cover)
