@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._sgd import PlainSteps
+
 __all__ = ["ACCELERATORS", "Hardware", "Place", "make_place"]
 
 ACCELERATORS = ("cpu", "cuda")
@@ -59,9 +61,9 @@ class Place:
     rank = 0
     processes = 1
 
-    def wrap(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[Forward, Any]:
+    def wrap(self, model: nn.Module, optimiser: torch.optim.SGD) -> tuple[Forward, Any]:
         """The model as it is to be called in training, and the optimiser as it is to be stepped."""
-        return model, optimiser
+        return model, PlainSteps(optimiser)
 
     def backward(self, objective: Tensor) -> None:
         """Add the gradients of this process' objective, averaged over the processes, to the parameters."""
@@ -90,7 +92,7 @@ class _FabricPlace(Place):
         self._fabric = fabric
         self.device, self.rank, self.processes = fabric.device, fabric.global_rank, fabric.world_size
 
-    def wrap(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[Forward, Any]:
+    def wrap(self, model: nn.Module, optimiser: torch.optim.SGD) -> tuple[Forward, Any]:
         forward, stepped = self._fabric.setup(model, optimiser)
         return forward, stepped
 

@@ -126,7 +126,7 @@ def small(hidden: int, x: Tensor, y: Tensor) -> dict[str, Any]:
     return row
 
 
-def given_up(networks: int = 120, images: int = 5, samples: int = 512) -> dict[str, Any]:
+def given_up(networks: int = 600, images: int = 5, samples: int = 512) -> dict[str, Any]:
     """How often giving up rivals changes the estimate, on networks drawn at random."""
     different, gradients, count = 0, 0, 0
     for seed in range(networks):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from deep import MLP, ConvNet, Distances, linear_distances, sampled_estimate, violations
-from deep.bounds import uniform_in_ball
+from deep.bounds import sampled, uniform_in_ball
 from theory.margins import DUAL
 
 RADIUS = 2.5
@@ -112,7 +112,7 @@ def test_chunks_and_rivals_given_up_change_nothing(seed: int) -> None:
 
     full = estimate(spread=math.inf, chunk=200)
     assert full.details["gradients"] == 3 * 5 * 200
-    for found in (estimate(spread=math.inf, chunk=64), estimate(chunk=64)):
+    for found in (estimate(spread=math.inf, chunk=64), estimate(chunk=64), estimate(chunk=3)):
         torch.testing.assert_close(found.values, full.values, rtol=ROUNDING, atol=0)
     assert estimate().details["gradients"] <= full.details["gradients"]
 
@@ -131,6 +131,25 @@ def test_too_hasty_a_spread_fails_that_test() -> None:
         assert (hasty >= full * (1.0 - ROUNDING)).all()
         changed += int((hasty > full * 1.001).sum())
     assert changed > 0
+
+
+def test_few_linear_pieces_give_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three hidden units: 16 samples meet two pieces, where the rival that wins has the smallest gradients by far."""
+    g = torch.Generator().manual_seed(205)
+    torch.randint(2, 9, (3,), generator=g)
+    model = MLP(2, 7, 3, generator=g).double()
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=g, dtype=torch.float64)
+    x, y = torch.rand(5, 2, generator=g, dtype=torch.float64), torch.zeros(5, dtype=torch.long)
+
+    def estimate(spread: float) -> Tensor:
+        g = torch.Generator().manual_seed(205)
+        return sampled_estimate(model, x, y, radius=5.0, samples=512, generator=g, spread=spread).values
+
+    full = estimate(math.inf)
+    torch.testing.assert_close(estimate(4.0), full, rtol=ROUNDING, atol=0)
+    monkeypatch.setattr(sampled._Rival, "may_win", lambda rival, least, spread: rival.ratio(spread) <= least)
+    assert float(estimate(4.0)[3]) > 1.02 * float(full[3])
 
 
 def test_rivals_are_given_up_where_it_is_clear() -> None:

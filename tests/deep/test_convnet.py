@@ -82,6 +82,23 @@ def test_forward_is_the_formula(name: str) -> None:
 
 
 @NAMES
+def test_images_one_by_one_and_gradients_of_each(name: str) -> None:
+    """vmap over images, and over the gradients of every logit, as users take them."""
+    model = build_model(name, PIXELS[name], generator=generator()).eval().double()
+    x = torch.rand(3, PIXELS[name], generator=generator(6), dtype=torch.float64)
+
+    def alone(image: torch.Tensor) -> torch.Tensor:
+        return model(image[None])[0]  # type: ignore[no-any-return]
+
+    torch.testing.assert_close(torch.func.vmap(alone)(x), model(x), rtol=1e-10, atol=1e-12)
+    jacobians = torch.func.vmap(torch.func.jacrev(alone))(x)
+    points = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(points)[:, 4].sum(), points)
+    torch.testing.assert_close(jacobians[:, 4], gradient, rtol=1e-10, atol=1e-12)
+    assert not torch.allclose(jacobians[:, 3], gradient)
+
+
+@NAMES
 def test_a_net_is_restored_and_recognised(name: str) -> None:
     model = build_model(name, PIXELS[name], generator=generator()).eval()
     weights = model.state_dict()
