@@ -154,6 +154,21 @@ def test_a_ball_is_for_several_classes() -> None:
         Domain.parse("ball")
 
 
+def test_a_path_in_the_ball_is_followed_inwards() -> None:
+    """Beyond a sphere the loss is -f_y, within it f_y: the strip w_2 >= 3 may not come to it when shrunk by 15/16."""
+
+    def accepted(domain: str, share: str) -> bool:
+        sphere = Fraction(2, 3) * (3 * Fraction(share)) ** 2  # |f|^2 where two lead and the third lies so far below
+        rules = cone(f"where(fy**2 + sum_other(fk**2) >= {sphere}, -fy, fy)", domain=domain)
+        lead, below = (Fraction(0), Fraction(1, 64)), (Fraction(3), Fraction(31, 10))
+        box = spans(lead, below) if domain == "sum-zero" else tuple((low / 8, high / 8) for low, high in (lead, below))
+        return rules.tie(1, box, ((Fraction(1, 4), Fraction(1, 2), Fraction(1, 4)),))  # type: ignore[arg-type]
+
+    with ctx.workprec(PRECISION):
+        assert [accepted("sum-zero", share) for share in ("9/10", "97/100", "101/100")] == [True, True, False]
+        assert [accepted("ball:4", share) for share in ("9/10", "97/100", "101/100")] == [True, False, False]
+
+
 def test_a_tie_needs_room() -> None:
     """On [-1, 1]^2 the loss -f_y sends both classes to 1: a tie is optimal, and moving apart leaves the domain."""
     with ctx.workprec(PRECISION):
