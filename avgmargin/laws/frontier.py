@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path as File
@@ -40,15 +39,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """UserError for numbers that the paths would refuse, before the frontier is solved."""
-        for name in ("steps", "batch"):
-            count = getattr(self, name)
-            if count is not None and count < 1:
-                raise UserError(f"{name}={count} must be at least 1")
-        for name in ("lr", "ball"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0.0):
-                raise UserError(f"{name}={value} must be finite and above 0")
+        """ValueError for numbers that the paths would refuse, before the frontier is solved."""
+        trade.path_numbers(self.steps, lr=self.lr, batch=self.batch, ball=self.ball)
 
     @property
     def key(self) -> str:

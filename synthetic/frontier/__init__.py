@@ -10,6 +10,7 @@ from .data import two_groups as two_groups
 from .figure import frontier_figure as frontier_figure
 from .paths import Path as Path
 from .paths import Rate as Rate
+from .paths import path_numbers as path_numbers
 from .paths import svm_rate as svm_rate
 from .paths import training_path as training_path
 from .program import NotSeparable as NotSeparable

@@ -9,7 +9,7 @@ hard-margin SVM, the minimum margin at the rate 1 / log t (Soudry et al. 2018, J
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,24 @@ class Rate:
     residual: float
 
 
+def path_numbers(
+    steps: SupportsIndex, *, lr: float | None = None, batch: SupportsIndex | None = None, ball: float | None = None
+) -> tuple[int, float | None, int | None, float | None]:
+    """`steps`, `lr`, `batch` and `ball` of `training_path`, checked: before there is any data, where that takes long.
+
+    Raises ValueError unless steps and batch are whole numbers of at least 1, lr and ball finite and above 0.
+
+    >>> path_numbers(60, lr=0.5)
+    (60, 0.5, None, None)
+    """
+    return (
+        doors.whole("steps", steps, 1),
+        None if lr is None else doors.real("lr", lr, 0.0, np.inf),
+        None if batch is None else doors.whole("batch", batch, 1),
+        None if ball is None else doors.real("ball", ball, 0.0, np.inf),
+    )
+
+
 def training_path(
     x: npt.ArrayLike,
     y: npt.ArrayLike,
@@ -108,13 +126,10 @@ def training_path(
     z = signed_points(x, y)
     geometry_of(geometry)
     share_of(tail, z.shape[0])
-    count = doors.whole("steps", steps, 1)
+    count, given, size, radius = path_numbers(steps, lr=lr, batch=batch, ball=ball)
     slope = _slope_of(loss)
-    rate = (
-        1.0 / float(np.linalg.eigvalsh(z.T @ z / z.shape[0])[-1]) if lr is None else doors.real("lr", lr, 0.0, np.inf)
-    )
-    radius = None if ball is None else doors.real("ball", ball, 0.0, np.inf)
-    order = None if batch is None else _Batches(z.shape[0], doors.whole("batch", batch, 1), rng)
+    rate = 1.0 / float(np.linalg.eigvalsh(z.T @ z / z.shape[0])[-1]) if given is None else given
+    order = None if size is None else _Batches(z.shape[0], size, rng)
     wanted = _record_steps(count, doors.whole("records", records, 2))
     kept: list[FloatArray] = []
     w = np.zeros(z.shape[1])
@@ -123,8 +138,8 @@ def training_path(
         rows = z if order is None else z[order.take()]
         with np.errstate(over="ignore", invalid="ignore"):  # steps that are too large are refused below
             w = w - rate * (slope(rows @ w) @ rows) / rows.shape[0]
-        if radius is not None and (size := float(np.linalg.norm(w))) > radius:
-            w *= radius / size
+        if radius is not None and (norm := float(np.linalg.norm(w))) > radius:
+            w *= radius / norm
         if step == wanted[next_at]:
             if not np.isfinite(w).all():
                 raise ValueError(f"lr={rate:g} is too large: the weights are not finite at step {step}")

@@ -59,9 +59,10 @@ def test_own_data_another_geometry_and_sgd(run: Run, tmp_path: Path) -> None:
         (["--points", "1"], "points=1 must be a whole number, at least 2"),
         (["--tail", "2"], "tail=2.0 must lie strictly between"),
         (["--samples", "0"], "n=0 must be a whole number, at least 2"),
-        (["--ball", "-1"], "ball=-1.0 must be finite and above 0"),
-        (["--lr", "nan"], "lr=nan must be finite and above 0"),
-        (["--batch", "0"], "batch=0 must be at least 1"),
+        (["--ball", "-1"], "ball=-1.0 must lie strictly between 0.0 and inf"),
+        (["--lr", "nan"], "lr=nan must lie strictly between 0.0 and inf"),
+        (["--batch", "0"], "batch=0 must be a whole number, at least 1"),
+        (["--steps", "0"], "steps=0 must be a whole number, at least 1"),
         (["--loss", "logistik"], "logistic"),
         (["--loss", "average-margin(mu=-1)"], "mu=-1"),
     ],
@@ -74,7 +75,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, word
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-    if said.split("=")[0] in ("ball", "lr", "batch"):
+    if said.split("=")[0] in ("ball", "lr", "batch", "steps"):
         assert "program" not in done.stderr  # told before the frontier is solved
     assert not (tmp_path / "o" / "frontier.svg").exists()
 

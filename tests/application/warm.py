@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 
 # What the commands load when they run, the slow parts of them.
 _LOADED = [
@@ -61,12 +60,8 @@ def _command(words: list[str], cwd: str, environment: dict[str, str], out: str, 
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = ["avgmargin", *words]
-    _one_thread(sys.modules.get("torch"))
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
     from avgmargin.__main__ import main
 
     sys.exit(main())
-
-
-def _one_thread(torch: ModuleType | None) -> None:
-    if torch is not None:
-        torch.set_num_threads(1)
