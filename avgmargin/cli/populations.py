@@ -39,19 +39,17 @@ def add_synthetic(parser: Parser) -> None:
 
 def synthetic(asked: Namespace) -> ExitCode:
     """Losses on laws whose Bayes rule is known."""
-    from avgmargin.laws import population
+    from avgmargin.laws import population, request
 
-    request = population.read(
-        asked.losses, asked.more, asked.laws, asked.scale, asked.seed, asked.prove, asked.dimension
-    )
+    wanted = request.read(asked.losses, asked.more, asked.laws, asked.scale, asked.seed, asked.prove, asked.dimension)
     if asked.show:
-        laws = population.describe_laws(request)
+        laws = population.describe_laws(wanted)
         if asked.json:
             print_json({"laws": laws})
         else:
             _show_law_list(laws)
         return ExitCode.DONE if all(law["labels_hold"] for law in laws) else ExitCode.FAILED
-    found = population.run(request, asked.jobs, tell)
+    found = population.run(wanted, asked.jobs, tell)
     if asked.json:
         print_json(found)
     else:

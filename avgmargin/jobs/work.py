@@ -60,17 +60,18 @@ def _curves(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
 
 
 def _population(job: Job, root: Path, tell: Tell) -> dict[str, Any]:
-    from avgmargin.laws import population
+    from avgmargin.laws import population, records
+    from avgmargin.laws.request import read
     from avgmargin.proving.resolve import LossRequest
 
     asked = job.settings
-    request = population.read([], None, None, asked["scale"], asked["seed"], False)
+    request = read([], None, None, asked["scale"], asked["seed"], False)
     laws = request.laws if asked["laws"] is None else tuple((name, {}) for name in asked["laws"])
     if "loss" not in asked:
         return {"result": population.describe_laws(replace(request, laws=laws)), "files": {}}
     losses = (LossRequest(asked["loss"]),)
     wanted = replace(request, losses=losses, laws=laws, thorough=True)
-    return {"result": population.record(wanted, 0), "files": {}}
+    return {"result": records.record(wanted, 0), "files": {}}
 
 
 def _learning(job: Job, root: Path, tell: Tell) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def seen_to_fail(loss: theory.Loss, witness: Mapping[str, Any] | None) -> bool |
 
 
 def compare(records: Sequence[Mapping[str, Any]], proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Verdicts of theory against the records of `population.record`, one row per proof.
+    """Verdicts of theory against the records of `records.record`, one row per proof.
 
     A loss with a fault in its record is at odds. PROVED: it may fail on no law (one meant for another threshold a than
     1/2: exactly between the two, which is part of the record's faults). REFUTED: it must be seen to fail by the

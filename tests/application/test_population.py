@@ -13,7 +13,9 @@ import synthetic
 import theory
 from avgmargin.__main__ import main
 from avgmargin.common.errors import UserError
-from avgmargin.laws import population
+from avgmargin.laws import answers, population
+from avgmargin.laws.records import record
+from avgmargin.laws.request import read
 from avgmargin.proving.resolve import read_calls, read_law
 
 Told = Callable[..., tuple[int, str, str]]
@@ -75,7 +77,7 @@ def test_proofs_are_compared_with_what_is_seen(told: Told) -> None:
 
 
 def test_workers_change_no_number() -> None:
-    request = population.read(["hinge", "kinked-hinge"], None, "near-ties", "tiny", 3, False)
+    request = read(["hinge", "kinked-hinge"], None, "near-ties", "tiny", 3, False)
     one, two = (population.run(request, jobs, lambda words: None) for jobs in (1, 2))
     assert one == two
 
@@ -116,7 +118,7 @@ def test_bad_input_is_one_line_with_code_2(words: list[str], shown: str, told: T
 
 
 def test_the_laws_of_one_dimension_only() -> None:
-    request = population.read([], None, None, "tiny", 0, False, 2)
+    request = read([], None, None, "tiny", 0, False, 2)
     found = {name for name, _ in request.laws}
     assert {"xor", "rings", "cells-3"} <= found
     assert {synthetic.laws.get(name).dimension for name in found} == {2}
@@ -139,8 +141,8 @@ def faults_of(
     loss: str, monkeypatch: pytest.MonkeyPatch, law: str = "near-ties", thorough: bool = True, **patches: Any
 ) -> list[str]:
     for name, value in patches.items():
-        monkeypatch.setattr(population.synthetic, name, value)
-    request = population.read([loss], None, law, "tiny", 0, False)
+        monkeypatch.setattr(synthetic, name, value)
+    request = read([loss], None, law, "tiny", 0, False)
     found = population.run(replace(request, thorough=thorough), 1, lambda words: None)
     return list(found["faults"])
 
@@ -194,14 +196,14 @@ def test_losses_that_fail_on_faces_only_must_fail_there_and_nowhere_else(monkeyp
 def test_a_refuted_loss_that_fails_beside_the_chosen_law_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     law = "point-mass(p=0.5/0.3/0.2/0)"  # four classes, one of them impossible, the likeliest certain enough for all
     losses = ["weston-watkins", "cross-entropy-perceptron", "hinge"]
-    found = [population.record(population.read(losses, None, law, "tiny", 0, False), k) for k in range(2)]
+    found = [record(read(losses, None, law, "tiny", 0, False), k) for k in range(2)]
     assert [(each["answers"][0]["fails_beside"], each["faults"]) for each in found] == [(True, [])] * 2
 
-    monkeypatch.setattr(population, "_fails_at_near_ties", lambda loss, classes: False)
-    (told,) = (population.record(population.read(losses, None, law, "tiny", 0, False), k)["answers"][0] for k in [0])
+    monkeypatch.setattr(answers, "_fails_at_near_ties", lambda loss, classes: False)
+    (told,) = (record(read(losses, None, law, "tiny", 0, False), k)["answers"][0] for k in [0])
     assert (told["fails_beside"], told["fault"]) == (False, None)
-    three = population.read(losses, None, "point-mass(p=0.7/0.2/0.1)", "tiny", 0, False)
-    assert "nothing here was seen to fail" in str(population.record(three, 1)["faults"])
+    three = read(losses, None, "point-mass(p=0.7/0.2/0.1)", "tiny", 0, False)
+    assert "nothing here was seen to fail" in str(record(three, 1)["faults"])
 
 
 def test_what_psi_was_used_is_told(told: Told) -> None:
@@ -213,15 +215,15 @@ def test_what_psi_was_used_is_told(told: Told) -> None:
     assert kinds[("weston-watkins", 3)] == "none"  # refuted for three classes: no linear bound
     tried = {(row["classes"], row["psi"]) for each in found["losses"] for row in each["inequality"]}
     assert tried == {(2, "certified")}
-    whole = population.read([], None, "near-ties", "tiny", 0, False)
+    whole = read([], None, "near-ties", "tiny", 0, False)
     assert not whole.thorough
-    named = population.read(["cross-entropy"], None, "near-ties-3", "tiny", 0, False)
-    few = population.record(replace(named, thorough=False), 0)
+    named = read(["cross-entropy"], None, "near-ties-3", "tiny", 0, False)
+    few = record(replace(named, thorough=False), 0)
     assert [psi["kind"] for psi in few["psi"]] == ["none"]
     assert "name the loss" in few["psi"][0]["method"]
 
 
 def test_a_record_does_not_depend_on_its_place() -> None:
-    both = population.read(["perceptron", "hinge"], None, "near-ties,xor", "tiny", 3, False)
-    one = population.read(["hinge"], None, "near-ties,xor", "tiny", 3, False)
-    assert population.record(both, 1) == population.record(one, 0)
+    both = read(["perceptron", "hinge"], None, "near-ties,xor", "tiny", 3, False)
+    one = read(["hinge"], None, "near-ties,xor", "tiny", 3, False)
+    assert record(both, 1) == record(one, 0)
