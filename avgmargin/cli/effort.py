@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from avgmargin.common.errors import UserError
 
 if TYPE_CHECKING:
-    from avgmargin.networks.parts import Effort
+    from avgmargin.networks.effort import Effort
 
 
 def effort_of(asked: Namespace) -> Effort:
     """The effort in the flags; UserError for a value outside its range."""
-    from avgmargin.networks.parts import Effort
+    from avgmargin.networks.effort import Effort
 
     chosen: dict[str, Any] = {}
     for name in ("images", "radius", "samples", "steps", "step_size", "published_steps", "seed"):

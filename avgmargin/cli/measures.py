@@ -131,8 +131,8 @@ def attack(asked: Namespace) -> ExitCode:
     """Fixed-eps attacks with their hygiene flags."""
     from avgmargin.networks.attacking import attack as run
     from avgmargin.networks.attacking import show
+    from avgmargin.networks.effort import EPS
     from avgmargin.networks.measuring import epochs_of
-    from avgmargin.networks.parts import EPS
     from avgmargin.networks.subjects import load_subject
 
     eps = EPS if asked.eps is None else read_eps(asked.eps)

@@ -11,7 +11,7 @@ import torch
 from avgmargin.common.console import show_pairs, show_table
 from deep import attacks
 
-from .parts import Effort
+from .effort import Effort
 from .subjects import Subject, weights_sha256
 
 __all__ = ["attack", "show"]

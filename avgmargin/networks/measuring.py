@@ -21,7 +21,8 @@ from avgmargin.common.files import check_can_make, dump_json, make_folder, read_
 from deep.distances import Distances
 from theory.storage import sha256_of_bytes, write_atomic
 
-from .parts import DEFAULT_PARTS, PARTS, Effort, code_of, measure_part
+from .effort import Effort
+from .parts import DEFAULT_PARTS, PARTS, code_of, measure_part
 from .subjects import Subject, load_subject, weights_sha256
 
 __all__ = ["Plan", "default_folder", "epochs_of", "measure", "measure_run"]

@@ -18,9 +18,10 @@ import deep
 from avgmargin.common.errors import UserError
 from avgmargin.common.files import dump_csv, dump_json
 from avgmargin.networks.condensed import condense, measured_of
+from avgmargin.networks.effort import Effort
 from avgmargin.networks.experiments import load
 from avgmargin.networks.measuring import Plan
-from avgmargin.networks.parts import PARTS, Effort
+from avgmargin.networks.parts import PARTS
 from avgmargin.networks.tables import COLUMNS, table
 from theory.storage import write_atomic
 
