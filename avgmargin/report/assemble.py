@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avgmargin.common import figures
 from avgmargin.common.errors import UserError
+from avgmargin.common.figures import inline
 from avgmargin.common.files import dump_csv, dump_json, read_object
 from avgmargin.jobs.plan import PARTS, TITLES, Job, Request
 from avgmargin.laws.verification import compare
 from theory.storage import write_atomic
 
 from . import page
+from .drawings import NAMES, draw
 from .drawn import figure_tables
 from .sentences import READINGS, claims, trade_off
 
@@ -121,9 +122,9 @@ def render(report: Mapping[str, Any], drawings: Mapping[str, str] | None = None)
     """The whole page, self-contained; `drawings` are SVG texts by figure id, drawn here when absent."""
     from markupsafe import Markup
 
-    drawn = drawings or {figure["id"]: figures.draw(figure) for figure in report["figures"]}
+    drawn = drawings or {figure["id"]: draw(figure) for figure in report["figures"]}
     shown = [
-        {**figure, "svg": Markup(figures.inline(drawn[figure["id"]], figure["id"], figure["alt"]))}
+        {**figure, "svg": Markup(inline(drawn[figure["id"]], figure["id"], figure["alt"]))}
         for figure in report["figures"]
     ]
     return page.render(
@@ -131,13 +132,13 @@ def render(report: Mapping[str, Any], drawings: Mapping[str, str] | None = None)
         words={2: "two", 3: "three", 4: "four", 5: "five", 6: "six"},
         report=report,
         figures={figure["id"]: figure for figure in shown},
-        names=figures.NAMES,
+        names=NAMES,
     )
 
 
 def write(report: Mapping[str, Any], root: Path) -> list[Path]:
     """Write figures, CSV tables, `report.json` and `report.html` below `root`; the paths written, the page last."""
-    drawings = {figure["id"]: figures.draw(figure) for figure in report["figures"]}
+    drawings = {figure["id"]: draw(figure) for figure in report["figures"]}
     files: dict[str, bytes] = {}
     for figure in report["figures"]:
         files[f"figures/{figure['id']}.svg"] = drawings[figure["id"]].encode("utf-8")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avgmargin.common import figures
 from avgmargin.laws.curves import TARGETS
 
+from .drawings import NAMES
 from .sentences import number
 
 
@@ -150,7 +150,7 @@ def _margin_figure(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         rows.append([epoch, *cells])
     mean, least = kinds.values()
     ends = "; ".join(
-        f"{figures.NAMES[loss]}: average {number(epochs[-1][mean])}, minimum {number(epochs[-1][least])}"
+        f"{NAMES[loss]}: average {number(epochs[-1][mean])}, minimum {number(epochs[-1][least])}"
         for loss, epochs in chosen.items()
     )
     return _figure(

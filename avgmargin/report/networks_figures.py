@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from avgmargin.common.figures import FOURTH, PAPER, PLAIN, RELEASED, styled
+from avgmargin.common.figures import FOURTH, PAPER, PLAIN, RELEASED, Table, styled
 
 __all__ = ["FIGURES", "Drawing", "draw"]
 
@@ -28,7 +28,6 @@ _FIXED: Mapping[str, Mapping[str, Any]] = {
     "PGD on the margin": {"linestyle": "", "marker": "+"},
     "PGD on cross-entropy, as published": {"linestyle": "", "marker": "x", "markersize": 8},
 }
-Table = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avgmargin.common import figures
+from avgmargin.common.figures import inline
 from avgmargin.jobs import plan, pool
 from avgmargin.laws import verification
 from avgmargin.proving import proofs
 from avgmargin.report import assemble as report
 from avgmargin.report import sentences
+from avgmargin.report.drawings import draw
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SECTIONS = ("summary", "verdicts", "near-tie", "synthetic", "training", "environment", "commands")
@@ -252,10 +253,10 @@ def test_names_from_outside_are_escaped(made: dict[str, Any]) -> None:
 
 def test_drawing_is_repeatable_and_has_no_date(made: dict[str, Any]) -> None:
     for figure in made["figures"]:
-        text = figures.draw(figure)
-        assert text == figures.draw(figure)
+        text = draw(figure)
+        assert text == draw(figure)
         assert "dc:date" not in text
-        for colour in re.findall(r"#[0-9a-f]{6}\b", figures.inline(text, figure["id"], "words")):
+        for colour in re.findall(r"#[0-9a-f]{6}\b", inline(text, figure["id"], "words")):
             assert colour in ("#000000", "#ffffff"), "a colour that does not follow the page"
 
 
