@@ -85,8 +85,12 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, floors: 
     if not isinstance(trees, list) or len(trees) != len(orders):
         raise TreeRefused("a refutation needs one tree per order of the other classes")
     leaves = verify_floors(cone, floors)
+    verified: dict[Posterior, tuple[Any, int]] = {}
     for order, tree in zip(orders, trees, strict=True):
         ranked = (p[0], *(p[k] for k in order))
+        if ranked in verified and _same(verified[ranked][0], tree):  # equal weights: the same question again
+            leaves += verified[ranked][1]
+            continue
 
         def rule(leaf: list[Any], spans: tuple[Span, ...], _: Cell, ranked: Posterior = ranked) -> bool:
             if leaf == ["v"]:
@@ -95,8 +99,26 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, floors: 
                 return cone.outside(spans)
             return leaf == ["r"] and cone.retracts(spans, ranked)
 
-        leaves += _walk(tree, cone, 1, cone.whole(), (), rule)
+        verified[ranked] = tree, _walk(tree, cone, 1, cone.whole(), (), rule)
+        leaves += verified[ranked][1]
     return leaves
+
+
+def _same(verified: Any, tree: Any) -> bool:
+    """Whether a tree is one that was verified, node by node and type by type; trees may be deep."""
+    pending = [(verified, tree)]
+    while pending:
+        one, other = pending.pop()
+        if type(one) is not type(other):
+            return False
+        if not isinstance(one, list):
+            if one != other:
+                return False
+        elif len(one) != len(other):
+            return False
+        else:
+            pending += zip(one, other, strict=True)
+    return True
 
 
 def not_below(cone: Cone, ranked: Posterior, spans: tuple[Span, ...], risk: Interval) -> bool:

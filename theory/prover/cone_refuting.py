@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import permutations, product
 from typing import Any
@@ -34,17 +35,38 @@ LEADS = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20), Fraction(1, 100), Frac
 def suspicious_posteriors(loss: Loss, classes: int) -> Iterator[tuple[Posterior, Floats]]:
     """Posteriors with class 0 likeliest at which floats see no gap for class 1 on top, with the wrong scores found.
 
-    Near-ties far below any stated margin and faces of the simplex are among those tried.
+    Near-ties far below any stated margin and faces of the simplex are among those tried, the interior first.  A
+    counterexample takes a search for each order of the other classes, and there is one only where they are all alike:
+    such a posterior comes first, before others are looked at; then, in turn, one of each number of orders, few before
+    many.  Of equally many the one with the clearest lead comes first.
     """
     trials = list(_trials(classes))
+    alike = _failing(loss, [p for p in trials if _count_orders(p) == 1 and min(p) > 0])
+    yield from alike[:1]
+    others = alike[1:] + _failing(loss, [p for p in trials if _count_orders(p) > 1 or min(p) == 0])
+    turns: Counter[tuple[bool, int]] = Counter()
+    keyed = []
+    for p, wrong in sorted(others, key=lambda pair: pair[0][1] / pair[0][0]):
+        kind = min(p) == 0, _count_orders(p)
+        keyed.append(((kind[0], turns[kind], kind[1]), (p, wrong)))
+        turns[kind] += 1
+    yield from (pair for _, pair in sorted(keyed, key=lambda each: each[0]))
+
+
+def _failing(loss: Loss, trials: Sequence[Posterior]) -> list[tuple[Posterior, Floats]]:
+    """The posteriors at which floats see no gap, in their order, with the wrong scores."""
+    if not trials:
+        return []
     p = np.array([[float(x) for x in each] for each in trials])
     _, best = multiclass_minimiser(loss, p, starts=6)
     wrong, value = multiclass_minimiser(loss, p, starts=6, top=1)
     gap = (value - best) / np.maximum(1.0, np.abs(best))
-    face = np.array([min(each) == 0 for each in trials])
-    for i in np.lexsort((gap, face)):
-        if gap[i] <= 1e-9:
-            yield trials[i], wrong[i]
+    return [(trials[i], wrong[i]) for i in np.flatnonzero(gap <= 1e-9).tolist()]
+
+
+def _count_orders(p: Posterior) -> int:
+    """In how many different ways the classes other than 0 can be ordered."""
+    return len(set(permutations(p[1:])))
 
 
 def _trials(classes: int) -> Iterator[Posterior]:
@@ -68,8 +90,7 @@ def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | N
                 return None
             try:
                 risk = wrong_risk(cone, p, wrong, Fraction)
-                orders = permutations(range(1, cone.classes))
-                trees = [_grow_refutation(cone, loss, p, order, risk, budget) for order in orders]
+                trees = _grow_refutations(cone, loss, p, risk, budget)
             except (NotClosed, Undefined, TreeRefused):
                 continue
             except OutOfBudget:
@@ -108,10 +129,17 @@ def _rounded(cone: Cone, found: Floats) -> Iterator[Posterior]:
             yield tuple(scores)
 
 
-def _grow_refutation(
-    cone: Cone, loss: Loss, p: Posterior, order: tuple[int, ...], risk: Interval, budget: Budget
-) -> list[Any]:
-    ranked = (p[0], *(p[k] for k in order))
+def _grow_refutations(cone: Cone, loss: Loss, p: Posterior, risk: Interval, budget: Budget) -> list[list[Any]]:
+    """A tree for each order of the other classes, the same one where the posterior is the same."""
+    found: dict[Posterior, list[Any]] = {}
+    orders = [(p[0], *(p[k] for k in order)) for order in permutations(range(1, cone.classes))]
+    for ranked in orders:
+        if ranked not in found:
+            found[ranked] = _grow_refutation(cone, loss, ranked, risk, budget)
+    return [found[ranked] for ranked in orders]
+
+
+def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, budget: Budget) -> list[Any]:
     weights = np.array([float(x) for x in ranked])
 
     def rule(spans: Spans, _: Cell) -> list[Any] | None:
