@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _html
+from ._asked import check_budget, check_classes, check_loss
 from .checker import CertificateError, check
 from .expression import Number, exact
 from .losses import Loss
@@ -243,15 +244,17 @@ def calibration_function(
     most `points` knots (129) per side of the threshold. Several classes: the convex envelope of delta(eps) from
     bounds at eps = k / `points` (10), the largest first, as far as the budget goes. A search that ends without a
     certificate gives bounds that say nothing, tier searched, with advice. Raises ValueError for a budget, a number of
-    points or a threshold out of range, and for a threshold with several classes.
+    points or a threshold out of range, and for a threshold with several classes; TypeError for what is not a Loss.
 
     >>> from theory import catalogue
     >>> psi = calibration_function(catalogue.get("hinge"))
     >>> psi("1/4"), psi.inverse("1/100"), psi.tier.value
     ((Fraction(1, 4), Fraction(1, 4)), Fraction(1, 100), 'certified')
     """
-    if boxes < 1 or not seconds > 0:
-        raise ValueError(f"budget boxes={boxes}, seconds={seconds} must be positive")
+    check_loss(loss)
+    check_budget(boxes, seconds)
+    if classes is not None:
+        check_classes(classes)
     if points is not None and not 2 <= points <= 10_000:
         raise ValueError(f"points={points} must lie between 2 and 10000")
     a = exact(threshold)

@@ -20,6 +20,7 @@ from typing import Any
 
 from flint import ctx
 
+from ._asked import check_budget, check_loss
 from ._region_search import CONSISTENT, FAILING, UNDECIDED, Cell, Certificate, Side, Spending, score_of
 from .checker import PRECISION, check
 from .expression import Number, exact
@@ -97,13 +98,16 @@ def failing_region(
 
     `tol` is the length of an undecided seam that the search aims at. The search stops after `boxes` boxes or `seconds`
     seconds and leaves the rest undecided, with `advice`. Raises ValueError for a tolerance outside (0, 1/4], a
-    threshold outside (0, 1), and for a loss without a binary formula or not real on its domain.
+    threshold outside (0, 1), a budget that is not positive, and a loss without a binary formula or not real on its
+    domain; TypeError for what is not a Loss.
 
     >>> from theory import catalogue
     >>> region = failing_region(catalogue.get("perceptron"))
     >>> region.intervals("failing")
     [(Fraction(0, 1), Fraction(1, 2)), (Fraction(1, 2), Fraction(1, 1))]
     """
+    check_loss(loss)
+    check_budget(boxes, seconds)
     a, width = exact(threshold), exact(tol)
     if not 0 < width <= Fraction(1, 4):
         raise ValueError(f"tol={tol} must lie in (0, 1/4]")

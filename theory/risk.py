@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._asked import check_loss
 from ._descent import least, mixed, tables
 from .expression.arrays import Array
 from .losses import Loss
@@ -69,6 +70,7 @@ def conditional_risk(loss: Loss, eta: ArrayLike, v: ArrayLike) -> Array:
     >>> float(conditional_risk(get("hinge"), 0.75, 1.0))
     0.5
     """
+    check_loss(loss)
     posterior = check_eta(eta)
     with np.errstate(over="ignore"):
         return mixed(posterior, loss.phi_plus(v), loss.phi_minus(v))
@@ -84,6 +86,7 @@ def multiclass_risk(loss: Loss, p: ArrayLike, scores: ArrayLike) -> Array:
     >>> float(multiclass_risk(get("crammer-singer"), [0.5, 0.25, 0.25], [0.0, 0.0, 0.0]))
     1.0
     """
+    check_loss(loss)
     return np.asarray((check_posterior(p) * loss.values(scores)).sum(-1))
 
 
@@ -96,6 +99,7 @@ def binary_minimiser(loss: Loss, eta: ArrayLike, threshold: float = 0.5) -> Bina
     `threshold` takes the place of 1/2 for cost-weighted decisions. Raises ValueError for eta outside
     [0, 1]. Every field of the result has the shape of `eta`.
     """
+    check_loss(loss)
     etas = np.atleast_1d(check_eta(eta)).ravel()
     limit = float(loss.domain.bound) if loss.domain.bound is not None else np.inf
     best = {name: least(table, etas) for name, table in tables(*loss.pair_trees, limit).items()}
@@ -160,6 +164,7 @@ def multiclass_minimiser(
     length; exact kinks are met by trying ties of the sorted scores too. Tier `searched`. Scores are
     kept within |f| <= 40 (or the domain's bound) and, for sum-zero domains, centred.
     """
+    check_loss(loss)
     posterior = np.atleast_2d(check_posterior(p))
     rows, classes = posterior.shape
     limit = 40.0 if loss.domain.bound is None else float(loss.domain.bound)

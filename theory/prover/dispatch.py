@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from theory._asked import check_budget, check_classes, check_loss
 from theory.expression import Number, exact
 from theory.family import Family
 from theory.losses import Loss
@@ -37,14 +38,17 @@ def prove(
     verdict also has a certified `gap`: a lower bound of the calibration function where max p - p_j >= delta. That
     search may spend the budget once more, in boxes that cost less, so 50 times as many.
 
-    Raises ValueError for a budget, `delta`, `threshold` or `classes` out of range, or that do not go together.
+    Raises TypeError for what is not a Loss, or a number where one is due; ValueError for a budget, `delta`, `threshold`
+    or `classes` out of range, or that do not go together.
 
     >>> from theory import catalogue
     >>> prove(catalogue.get("perceptron")).witness["score"]
     '0'
     """
-    if boxes < 1 or not seconds > 0:
-        raise ValueError(f"budget boxes={boxes}, seconds={seconds} must be positive")
+    check_loss(loss)
+    check_budget(boxes, seconds)
+    if classes is not None:
+        check_classes(classes)
     if classes is not None and (classes != 2 or loss.multiclass is not None):
         if exact(threshold) != Fraction(1, 2):
             raise ValueError(f"threshold={threshold} is for binary losses; leave it out for {classes} classes")
@@ -74,8 +78,7 @@ def prove_family(
     >>> prove_family(Family("average-margin", {"mu": "[0, inf)", "tau": "(0, inf)"}), classes="all").scope
     'every c >= 2 and every posterior of the closed simplex; every mu in [0, inf), tau in (0, inf)'
     """
-    if boxes < 1 or not seconds > 0:
-        raise ValueError(f"budget boxes={boxes}, seconds={seconds} must be positive")
+    check_budget(boxes, seconds)
     if classes not in (None, "all") and (not isinstance(classes, int) or classes < 2):
         raise ValueError(f"classes={classes!r} must be a number from 2 on, 'all', or None for the binary formula")
     if family.formula(classes) is None:

@@ -8,6 +8,7 @@ from math import nextafter
 
 from flint import ctx
 
+from theory._asked import check_budget, check_classes, check_loss
 from theory.checker import PRECISION
 from theory.checker.arrangement import Arrangement, NotPolyhedral, arrange
 from theory.checker.polyhedral_rules import unbounded_label
@@ -18,7 +19,7 @@ from theory.verdict import Status, Verdict
 from .budget import Budget
 from .gap_proof import GapBound as GapBound
 from .gap_proof import GapProof, no_bound
-from .multiclass import prove_multiclass
+from .multiclass import MAX_CLASSES, prove_multiclass
 from .polyhedral_gap import polyhedral_witness
 
 
@@ -43,7 +44,8 @@ def multiclass_gap(
     boxes or `seconds` seconds, then with lower = 0 and an advice. `processes` > 1 starts fresh processes, so a script
     must guard its main part with `if __name__ == "__main__"`.
 
-    Raises ValueError for eps outside (0, 1], share outside (0, 1), or classes outside 2, ..., 6.
+    Raises ValueError for eps outside (0, 1], share outside (0, 1), classes outside 2, ..., 6, or a budget that is not
+    positive; TypeError for what is not a Loss, or a number where one is due.
 
     >>> from math import log
     >>> from theory import catalogue
@@ -51,15 +53,14 @@ def multiclass_gap(
     >>> float(found.lower) <= log(2) <= float(found.upper)
     True
     """
+    check_loss(loss)
     epsilon, part = exact(eps), exact(share)
     if not 0 < epsilon <= 1:
         raise ValueError(f"eps={eps} must lie in (0, 1]")
     if not 0 < part < 1:
         raise ValueError(f"share={share} must lie strictly between 0 and 1")
-    if boxes < 1 or not seconds > 0 or processes < 1:
-        raise ValueError(f"budget boxes={boxes}, seconds={seconds}, processes={processes} must be positive")
-    if not 2 <= classes <= 6:
-        raise ValueError(f"classes={classes} must lie between 2 and 6")
+    check_budget(boxes, seconds, processes=processes)
+    check_classes(classes, MAX_CLASSES)
     if loss.multiclass is None:
         raise ValueError(f"loss {loss.name!r} has no multiclass formula")
     budget = Budget(boxes, seconds)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flint import ctx
 
+from theory._asked import check_classes
 from theory.checker import FORMAT, PRECISION, VERSION, check
 from theory.checker.arrangement import Arrangement, NotPolyhedral, arrange
 from theory.checker.cone import Cone
@@ -38,8 +39,7 @@ def prove_multiclass(
     """
     if classes > MAX_CLASSES and lemmas and (proved := lemma_verdict(loss, classes, seconds=seconds)) is not None:
         return proved
-    if not 2 <= classes <= MAX_CLASSES:
-        raise ValueError(f"classes={classes} must lie between 2 and {MAX_CLASSES}")
+    check_classes(classes, MAX_CLASSES)
     vectors = {name: value for name, value in loss.parameters.items() if isinstance(value, tuple)}
     for name, value in vectors.items():
         if len(value) != classes:
