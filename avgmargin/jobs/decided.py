@@ -12,7 +12,7 @@ from avgmargin.common.files import dump_json, make_folder
 from theory.catalogue import Entry
 from theory.storage import write_atomic
 
-from .plan import Job
+from .job import Job
 from .pool import run_jobs
 from .progress import Progress
 

@@ -15,7 +15,7 @@ from avgmargin.common.files import dump_json, read_object, slug
 from avgmargin.common.processes import die_with_parent, one_thread_each
 from theory.storage import sha256_of_bytes, write_atomic
 
-from .plan import Job
+from .job import Job
 from .progress import Progress
 from .work import execute
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from .plan import PARTS, TITLES, Job
+from .job import PARTS, TITLES, Job
 
 _LINES_PER_JOB = 5  # epochs told per training when stderr is no terminal
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from theory.storage import sha256_of_bytes
 
-from .plan import Job
+from .job import Job
 
 Tell = Callable[[int, str], None]
 

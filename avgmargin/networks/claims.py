@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .intervals import LEVEL, difference
-from .readings import Number as Number
-from .readings import Run, accuracy, margin_through, mean_margin, robustness
-from .readings import share_of as share_of
+from .readings import Number, Run, accuracy, margin_through, mean_margin, robustness
 
 __all__ = ["RULES", "TITLES", "Answer", "compare_shares", "families", "glance", "judge"]
 

@@ -13,7 +13,8 @@ from typing import Any
 from avgmargin.common.errors import UserError
 from avgmargin.common.figures import inline
 from avgmargin.common.files import dump_csv, dump_json, read_object
-from avgmargin.jobs.plan import PARTS, TITLES, Job, Request
+from avgmargin.jobs.job import PARTS, TITLES, Job
+from avgmargin.jobs.plan import Request
 from avgmargin.laws.verification import compare
 from theory.storage import write_atomic
 

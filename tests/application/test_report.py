@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from avgmargin.common.figures import inline
 from avgmargin.jobs import plan, pool
+from avgmargin.jobs.job import PARTS
 from avgmargin.laws import verification
 from avgmargin.proving import proofs
 from avgmargin.report import assemble as report
@@ -73,7 +74,7 @@ def test_the_run_ends_well_and_prints_its_summary(reproduced: dict[str, Any], fo
     printed = json.loads(first["stdout"])
     assert printed == json.loads((folder / "summary.json").read_text())
     assert printed["status"] == "done"
-    assert all(part in first["stderr"] for part in plan.PARTS)
+    assert all(part in first["stderr"] for part in PARTS)
     assert "epoch" in first["stderr"]
     assert "\x1b" not in first["stderr"]
 
