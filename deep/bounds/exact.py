@@ -14,7 +14,7 @@ from deep._inputs import check_labels
 from deep.distances import Distances
 
 from ._branching import Budget, Rival, search
-from ._chain import check_images, read_chain
+from ._reading import check_images, read_chain
 
 __all__ = ["exact_relu"]
 

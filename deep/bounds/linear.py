@@ -12,7 +12,7 @@ from deep.distances import NORMS, Box, Distances
 from theory.boxed import boxed_linear_distances
 from theory.margins import distances_from_scores
 
-from ._chain import read_chain
+from ._reading import read_chain
 
 __all__ = ["linear_distances"]
 

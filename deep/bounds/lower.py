@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from deep._inputs import check_labels
 from deep.distances import Distances
 
-from ._chain import check_images, read_chain
 from ._product import lipschitz_bounds
+from ._reading import check_images, read_chain
 from ._relaxation import certified_radii
 
 __all__ = ["METHODS", "lower_bound"]

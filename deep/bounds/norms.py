@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from deep.measure import evaluation_mode
 from deep.models import ConvNet
 
-from ._chain import Convolution, convolution
+from ._chain import Convolution
+from ._reading import convolution
 
 __all__ = ["certified_norms", "convolution_norm", "matrix_norm", "operator_norms", "reshaped_norms"]
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from deep import ConvNet, build_model, load_published, operator_norms, reshaped_norms
-from deep.bounds._chain import Convolution, convolution, read_chain
+from deep.bounds._chain import Convolution
+from deep.bounds._reading import convolution, read_chain
 from deep.bounds.norms import certified_norms, convolution_norm
 
 TIGHT = 1e-9  # what the docstring promises, relatively
