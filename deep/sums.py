@@ -18,7 +18,7 @@ from typing import IO
 from ._idx import DataError
 from .cifar import CIFAR10_ARCHIVE
 
-__all__ = ["KNOWN_SUMS", "FileSum", "file_sums", "verify_folder"]
+__all__ = ["KNOWN_SUMS", "FileSum", "differs", "file_sums", "verify_folder"]
 
 _PIECE = 1 << 20
 _MAX_BYTES = 1 << 28
@@ -159,6 +159,18 @@ def file_sums(path: Path, *, plain: bool, limit: int = _MAX_BYTES) -> tuple[int,
                 return _sums(stream, limit)
     except (OSError, EOFError, zlib.error) as error:
         return f"cannot be read ({error})"
+
+
+def differs(path: Path, plain: bool, sums: tuple[int, str, str]) -> str | None:
+    """Why the content of a file is not the known one, or None where it is."""
+    found = file_sums(path, plain=plain, limit=sums[0])
+    if isinstance(found, str):
+        return found
+    size, md5, sha256 = found
+    if (size, md5, sha256) == sums:
+        return None
+    more = "more than " if size > sums[0] else ""
+    return f"SHA-256 {sha256[:12]}... of {more}{min(size, sums[0])} bytes must be {sums[2][:12]}... of {sums[0]}"
 
 
 def _sums(stream: IO[bytes] | gzip.GzipFile, limit: int) -> tuple[int, str, str]:

@@ -16,7 +16,8 @@ import pytest
 
 from avgmargin.__main__ import main
 from deep import DataError, fetch
-from deep.download import _PIECE, data_root
+from deep._transfer import _PIECE
+from deep.download import data_root
 from deep.sums import KNOWN_SUMS
 
 FILE = "t10k-labels-idx1-ubyte"
