@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-__all__ = ["check_labels", "images_of", "labels_of"]
+__all__ = ["ask", "check_count", "check_labels", "images_of", "labels_of", "passed"]
+
+_SAID = 160  # characters of what a model says of images that it does not take
 
 
 def images_of(x: Tensor | ArrayLike) -> Tensor:
@@ -42,6 +47,38 @@ def check_labels(y: Tensor, classes: int) -> None:
     if bool(bad.any()):
         row = int(bad.nonzero()[0])
         raise ValueError(f"y[{row}]={int(y[row])} must lie in 0..{classes - 1}, one for each logit")
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Raise ``ValueError`` unless ``value`` is an integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+
+
+def ask(model: Callable[[Tensor], Any], x: Tensor, name: str) -> Tensor:
+    """Return the logits of images x (n, ...) from a model of the user's own, named ``name``; (n, c), c >= 2.
+
+    Raises ``ValueError`` as ``passed``, and for what are no logits.
+    """
+    out = passed(model, x, name)
+    if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(x) or out.shape[1] < 2:
+        kind = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ValueError(f"logits of shape {kind} must have shape ({len(x)}, c) with c >= 2")
+    return out
+
+
+def passed(model: Callable[[Tensor], Any], x: Tensor, name: str) -> Any:
+    """Return what a model makes of x (n, ...); ``ValueError``, with its own words, where it does not take them."""
+    try:
+        return model(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:  # as torch's layers refuse another shape
+        said = " ".join(str(error).split())
+        said = said if len(said) <= _SAID else f"{said[:_SAID]} ..."
+        raise ValueError(
+            f"x with images of shape {tuple(x.shape[1:])}, {x.dtype} must be what model={name} takes; it says: {said}"
+        ) from error
 
 
 def _tensor(name: str, value: Tensor | ArrayLike) -> Tensor:

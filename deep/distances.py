@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from theory import _html
 
 from .tables import Table
 
-__all__ = ["KINDS", "NORMS", "Box", "Distances", "distances_table"]
+__all__ = ["KINDS", "NORMS", "Box", "Distances", "box_in", "check_box", "check_eps", "distances_table"]
 
 KINDS = ("exact", "rigorous lower", "estimate", "upper")
 """What a distance can be; `Distances` says what each means."""
@@ -67,8 +67,7 @@ class Distances:
             raise ValueError(f"kind={self.kind!r} must be one of {', '.join(map(repr, KINDS))}")
         if self.norm not in NORMS:
             raise ValueError(f"norm={self.norm!r} must be one of {', '.join(map(repr, NORMS))}")
-        if self.box is not None and not self.box[0] < self.box[1]:
-            raise ValueError(f"box={self.box!r} must have its lower end below its upper end")
+        check_box(self.box)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -145,10 +144,36 @@ class Distances:
         }
 
 
-def check_eps(eps: float) -> None:
-    """Raise ``ValueError`` unless eps is finite and at least 0."""
-    if not (math.isfinite(eps) and eps >= 0.0):
+def check_eps(eps: object) -> None:
+    """Raise ``ValueError`` unless eps is a finite number of at least 0."""
+    if not (isinstance(eps, SupportsFloat) and 0.0 <= float(eps) < math.inf):
         raise ValueError(f"eps={eps!r} must be finite and at least 0")
+
+
+def check_box(box: object) -> None:
+    """Raise ``ValueError`` unless the box is None or two finite numbers, the lower one first."""
+    if box is None:
+        return
+    ends = [float(end) for end in box if isinstance(end, SupportsFloat)] if isinstance(box, (tuple, list)) else []
+    if len(ends) != 2 or not -math.inf < ends[0] < ends[1] < math.inf:
+        raise ValueError(f"box={box!r} must be two finite numbers, the lower one first, or None")
+
+
+def box_in(box: Box, *dtypes: torch.dtype) -> Box:
+    """The box with its ends rounded to each dtype in turn: images in it stay in it when they are rounded likewise.
+
+    The 0.3 of a float32 image lies above the 0.3 of Python.  Raises ``ValueError`` where nothing of the box is left.
+
+    >>> box_in((0.0, 0.3), torch.float32)
+    (0.0, 0.30000001192092896)
+    """
+    ends = torch.tensor([float(end) for end in box], dtype=torch.float64)
+    for dtype in dtypes:
+        ends = ends.to(dtype)
+    low, high = ends.double().tolist()
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"box={tuple(box)!r} must hold two finite numbers of {dtypes[-1]} at least")
+    return low, high
 
 
 def distances_table(measured: Mapping[str, Distances], eps: Sequence[float] = ()) -> Table:
@@ -167,8 +192,8 @@ def distances_table(measured: Mapping[str, Distances], eps: Sequence[float] = ()
     header = ("name", "kind", "norm", "box", "images", "accuracy", "mean", "minimum", "found")
     rows = []
     for name, each in measured.items():
-        kept = each.summary(eps)
+        kept = each.summary()
         box = None if each.box is None else f"[{each.box[0]:g}, {each.box[1]:g}]"
         front = (name, each.kind, each.norm, box, len(each), kept["accuracy"], kept["signed_mean"], kept["minimum"])
-        rows.append((*front, kept["found"], *kept["robust_accuracy"].values(), each.method or None))
+        rows.append((*front, kept["found"], *map(each.robust_accuracy, eps), each.method or None))
     return Table("distances", (*header, *(f"robust at {e:g}" for e in eps), "method"), tuple(rows))

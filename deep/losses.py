@@ -1,12 +1,14 @@
 """Training losses as torch modules: the average-margin loss by hand, and any loss of theory from its own tree.
 
 Both take logits (never softmax outputs) of shape (n, c) and integer labels of shape (n,), and return the mean over the
-batch.  The hand-written one is tied to theory's tree by a property test.
+batch.  The hand-written one is tied to theory's tree by a property test.  They take tensors alone, which carry the
+gradient that a loss is there for: arrays are refused (``theory`` evaluates losses on those).
 """
 
 from __future__ import annotations
 
 import math
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +34,9 @@ class AverageMarginLoss(nn.Module):
     is this loss, with equal gradients at the kinks too, for the paper's method of differences of convex functions.
 
     mu = 0 gives cross-entropy.  ``check=True`` refuses logits that are not finite (it costs one pass over them).
-    Raises ``ValueError`` for mu < 0, tau <= 0, or either of them not finite, for an unknown penalty, and in ``forward``
-    for logits that are not (n, c) real numbers with n >= 1, c >= 2 or labels that are not (n,) integers in 0..c-1.
+    Raises ``ValueError`` for mu < 0, tau <= 0, or either of them not a finite number, for an unknown penalty, and in
+    ``forward`` for what is no tensor, logits that are not (n, c) real numbers with n >= 1, c >= 2 and labels that are
+    not (n,) integers in 0..c-1.
 
     Domain     logits in R^c, labels in 0..c-1
     Source     Wu & Yu (2019), arXiv 1907.11780, the objective J(f) without its orthogonality term
@@ -97,12 +100,15 @@ class ExpressionLoss(nn.Module):
 
     Losses on sum-zero scores are read at f - mean(f), which parametrises them by logits in R^c; losses on bounded
     scores refuse logits outside the bound.  At kinks the gradient is the mean of the two sides.
-    Raises ``ValueError`` for a loss without a multiclass formula, and in ``forward`` as ``AverageMarginLoss`` does, and
-    for a class count other than the one a vector parameter has.
+    Raises ``ValueError`` for what is no loss of ``theory`` (its name, say: ``theory.catalogue.get`` finds it) or has no
+    multiclass formula, and in ``forward`` as ``AverageMarginLoss`` does, and for a class count other than the one a
+    vector parameter has.
     """
 
     def __init__(self, loss: Loss, *, check: bool = False) -> None:
         super().__init__()
+        if not isinstance(loss, Loss):
+            raise ValueError(f"loss={loss!r} must be a theory.Loss (see theory.catalogue.get and theory.from_formula)")
         self.loss, self.check = loss, bool(check)
         self._tree = loss.score_tree
         self._vectors = {
@@ -138,7 +144,10 @@ class ExpressionLoss(nn.Module):
 
 
 def check_weights(mu: float, tau: float) -> None:
-    """Raise ``ValueError`` unless mu >= 0 and tau > 0 are finite: the loss is stated for no others."""
+    """Raise ``ValueError`` unless mu >= 0 and tau > 0 are finite numbers: the loss is stated for no others."""
+    for name, value in (("mu", mu), ("tau", tau)):
+        if not isinstance(value, SupportsFloat):
+            raise ValueError(f"{name}={value!r} must be a number")
     if not (math.isfinite(mu) and mu >= 0.0):
         raise ValueError(f"mu={mu!r} must be finite and at least 0; a negative weight would reward small margins")
     if not (math.isfinite(tau) and tau > 0.0):
@@ -146,6 +155,9 @@ def check_weights(mu: float, tau: float) -> None:
 
 
 def _check_batch(logits: Tensor, labels: Tensor, *, finite: bool) -> None:
+    for name, value in (("logits", logits), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} of type {type(value).__name__} must be a torch.Tensor (see torch.as_tensor)")
     if logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2 or not logits.dtype.is_floating_point:
         raise ValueError(f"logits of shape {tuple(logits.shape)}, {logits.dtype} must be real, (n, c), n >= 1, c >= 2")
     if labels.shape != logits.shape[:1] or labels.dtype != torch.int64:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from theory.margins import functional_margins, linear_label_margins, linear_margins
 
-from ._inputs import images_of
+from ._inputs import ask, images_of
 from ._torch_ops import margin
 from .models import ConvNet, LinearClassifier
 
@@ -41,10 +41,10 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:
-    """Return the logits of all images in evaluation mode; shape (n, c)."""
+    """Return the logits of all images in evaluation mode; shape (n, c).  ``ValueError`` as ``ask``."""
     rows = _CONV_ROWS if isinstance(model, ConvNet) else _ROWS
     with evaluation_mode(model):
-        return torch.cat([model(images) for images in torch.split(x, rows)])
+        return torch.cat([ask(model, images, type(model).__name__) for images in torch.split(x, rows)])
 
 
 def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> Floats:
@@ -52,14 +52,12 @@ def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> F
 
     The model runs in evaluation mode, on its own device and dtype, and is left in the mode it was in.
     Logits are read as they come: a softmax at the end of the model would make these margins of probabilities.
-    Raises ``ValueError`` for logits that are not finite (a NaN is never counted as a margin), images and labels that do
-    not pair, or labels out of range.
+    Raises ``ValueError`` for images that the model does not take, logits that are not (n, c) and finite (a NaN is never
+    counted as a margin), images and labels that do not pair, or labels out of range.
     """
     like = next(model.parameters(), torch.zeros(()))
     images = images_of(x).to(device=like.device, dtype=like.dtype)
     logits = logits_of(model, images)
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise ValueError(f"logits of shape {tuple(logits.shape)} must have shape ({len(images)}, c)")
     finite = torch.isfinite(logits).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0])

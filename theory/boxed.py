@@ -9,6 +9,9 @@ a projection on a half-space and a box.  With a = w_j - w_k its solution is z(s)
 v = sign(a) in L-infinity, at the smallest s with f_j - f_k <= 0.  That gap falls, is convex and piecewise linear in s,
 so that Newton's method from s = 0 never oversteps and ends after finitely many steps at the solution.  In L1 the
 coordinates of the largest |a_i| move first, each to its end of the box before the next.
+
+The boundary may pass through a corner of the box, as it does at 0 for every classifier without bias.  A gap that is
+closed up to the rounding of the scores it was made of therefore counts as closed.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ __all__ = ["boxed_linear_distances"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+_UNIT = 2.0**-53  # unit roundoff of float64
 
 
 def boxed_linear_distances(
@@ -38,8 +43,8 @@ def boxed_linear_distances(
     norm   : ``l2``, ``linf`` or ``l1``.
 
     A distance is ``inf`` where no point of the box has another prediction.  Exact up to rounding in float64; a tie
-    counts as the end of the region.  Raises ``ValueError`` for another shape or norm, a number that is not finite, an
-    empty box, or an x outside it.
+    counts as the end of the region, one within the scores' rounding too.  Raises ``ValueError`` for another shape or
+    norm, a number that is not finite, an empty box, or an x outside it.
 
     >>> boxed_linear_distances([[3.0, 4.0], [0.0, 0.0]], [-1.0, 0.0], [[0.5, 0.5]], (0.0, 1.0))
     (array([0]), array([0.5]))
@@ -62,6 +67,13 @@ def boxed_linear_distances(
     return predicted, _nearest(w, b, points, scores, predicted, (float(lo), float(hi)), norm)
 
 
+def _rounding(w: Floats, b: Floats, x: Floats, predicted: Integers) -> Floats:
+    """What f_j - f_k, or as long an inner product in the box, may be off by in float64, for every k; (n, c)."""
+    sizes = np.abs(x) @ np.abs(w).T + np.abs(b)
+    slack: Floats = 2.0 * (x.shape[1] + 4) * _UNIT * (sizes[np.arange(len(x)), predicted][:, None] + sizes)
+    return slack
+
+
 def _nearest(
     w: Floats, b: Floats, x: Floats, scores: Floats, predicted: Integers, box: tuple[float, float], norm: str
 ) -> Floats:
@@ -72,56 +84,61 @@ def _nearest(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         free = np.where(gaps == 0.0, 0.0, gaps / sizes)
     free[rows, predicted] = np.inf
-    order = np.argsort(free, axis=1)
+    order, slack = np.argsort(free, axis=1), _rounding(w, b, x, predicted)
     best = np.full(len(x), np.inf)
     for rivals in order.T[:-1]:
         still = np.flatnonzero(free[rows, rivals] < best)
         if len(still) == 0:
             break
         rival = rivals[still]
-        found = _project(w[predicted[still]] - w[rival], gaps[still, rival], x[still], box, norm)
+        a, gap, closed = w[predicted[still]] - w[rival], gaps[still, rival], slack[still, rival]
+        # A power of two that changes no bit, and keeps the squares of small numbers from being 0.
+        exponent = -np.frexp(np.abs(a).max(axis=1, initial=0.0))[1]
+        gap, closed = np.ldexp(gap, exponent), np.ldexp(closed, exponent)
+        found = _project(np.ldexp(a, exponent[:, None]), gap, closed, x[still], box, norm)
         best[still] = np.minimum(best[still], found)
     return best
 
 
-def _project(a: Floats, gap: Floats, x: Floats, box: tuple[float, float], norm: str) -> Floats:
-    """Distance of each x (n, d) to {z in the box: a (x - z) >= gap}, for gap >= 0."""
-    return _greedy(a, gap, x, box) if norm == "l1" else _newton(a, gap, x, box, norm)
+def _project(a: Floats, gap: Floats, slack: Floats, x: Floats, box: tuple[float, float], norm: str) -> Floats:
+    """Distance of each x (n, d) to {z in the box: a (x - z) >= gap}, for gap >= 0; within ``slack`` counts."""
+    return _greedy(a, gap, slack, x, box) if norm == "l1" else _newton(a, gap, slack, x, box, norm)
 
 
-def _newton(a: Floats, gap: Floats, x: Floats, box: tuple[float, float], norm: str) -> Floats:
-    lo, hi = box
-    way = a if norm == "l2" else np.sign(a)
-    found = np.zeros(len(x))
-    step = np.zeros(len(x))
+def _newton(a: Floats, gap: Floats, slack: Floats, x: Floats, box: tuple[float, float], norm: str) -> Floats:
+    size = np.abs(a)
+    speed = size if norm == "l2" else np.sign(size)  # of each coordinate towards its end of the box, as s grows
+    room = np.where(a > 0.0, x - box[0], box[1] - x)
+    found, step, left = np.zeros(len(x)), np.zeros(len(x)), gap.copy()
     active = np.flatnonzero(gap > 0.0)
-    loose = (way != 0.0) & (np.where(way > 0.0, x > lo, x < hi))
+    loose = (speed > 0.0) & (room > 0.0)
     for _ in range(x.shape[1] + 1):  # each step but the last ends the freedom of a coordinate for good
-        slope = (a[active] * way[active] * loose[active]).sum(axis=1)
-        found[active[slope == 0.0]] = np.inf
+        slope = (size[active] * speed[active] * loose[active]).sum(axis=1)
+        stuck = active[slope == 0.0]
+        found[stuck[left[stuck] > slack[stuck]]] = np.inf
         active, slope = active[slope > 0.0], slope[slope > 0.0]
         if len(active) == 0:
             break
-        normal, direction, start = a[active], way[active], x[active]
-        moved = start - np.clip(start - step[active, None] * direction, lo, hi)
-        step[active] += np.maximum(gap[active] - (normal * moved).sum(axis=1), 0.0) / slope
-        z = start - step[active, None] * direction
-        now = loose[active] & np.where(direction > 0.0, z > lo, z < hi)
-        moved = start - np.clip(z, lo, hi)
-        found[active] = np.sqrt((moved**2).sum(axis=1)) if norm == "l2" else step[active]
+        step[active] += np.maximum(left[active], 0.0) / slope
+        free = step[active, None] * speed[active]
+        moved = np.minimum(free, room[active])
+        left[active] = gap[active] - (size[active] * moved).sum(axis=1)
+        found[active] = np.sqrt((moved**2).sum(axis=1)) if norm == "l2" else moved.max(axis=1)
+        now = loose[active] & (free < room[active])
         changed = (now != loose[active]).any(axis=1)
         loose[active] = now
-        active = active[changed]
+        active = active[changed & (left[active] > slack[active])]
     return found
 
 
-def _greedy(a: Floats, gap: Floats, x: Floats, box: tuple[float, float]) -> Floats:
+def _greedy(a: Floats, gap: Floats, slack: Floats, x: Floats, box: tuple[float, float]) -> Floats:
     size = np.abs(a)
     order = np.argsort(-size, axis=1)
     room = np.take_along_axis(np.where(a > 0.0, x - box[0], box[1] - x), order, axis=1)
     size = np.take_along_axis(size, order, axis=1)
-    before = np.cumsum(size * room, axis=1) - size * room
+    left = gap[:, None] - (np.cumsum(size * room, axis=1) - size * room)
     with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(size > 0.0, np.clip((gap[:, None] - before) / size, 0.0, room), 0.0)
-    reached = (size * room).sum(axis=1) >= gap
+        part = np.where((size > 0.0) & (left > 0.0), np.clip(left / size, 0.0, room), 0.0)
+    part[:, 1:] = np.where(left[:, 1:] > slack[:, None], part[:, 1:], 0.0)  # what is left is rounding
+    reached = (size * room).sum(axis=1) >= gap - slack
     return np.where(reached, part.sum(axis=1), np.inf)

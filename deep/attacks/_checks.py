@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from deep._inputs import images_of, labels_of
-from deep.distances import Box
+from deep.distances import Box, box_in, check_box
 
 from ._field import Field
 
-__all__ = ["check_count", "prepare"]
+__all__ = ["prepare"]
 
 
 def prepare(
@@ -25,27 +23,24 @@ def prepare(
 ) -> tuple[Field, Tensor, Tensor]:
     """The model as a field, x as flat rows (n, d) and y (n,), on the model's device and in ``dtype``.
 
+    The field's box has its ends in the dtypes of x and of the attack, as the images have their numbers.
+
     Raises ``ValueError`` in one line for a ``dtype`` that is not floating point, an empty box, an empty set, images
     that are not real and finite or leave the box, and labels that are not one integer for each image.
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype!r} must be a floating-point type")
-    if box is not None and not (-math.inf < box[0] < box[1] < math.inf):
-        raise ValueError(f"box={box!r} must be two finite numbers, the lower one first, or None")
+    check_box(box)
     given = images_of(x)
-    field = Field(model, tuple(given.shape[1:]), dtype, box)
+    field = Field(model, tuple(given.shape[1:]), dtype, None)
+    if box is not None:
+        field.box = box_in(box, given.dtype, field.dtype)
     rows = given.to(device=field.device, dtype=field.dtype).flatten(1)
     if not bool(torch.isfinite(rows).all()):
         raise ValueError(f"x[{int((~torch.isfinite(rows)).any(dim=1).nonzero()[0])}] must be finite")
-    if box is not None and not (float(rows.min()) >= box[0] and float(rows.max()) <= box[1]):
+    if field.box is not None and not (float(rows.min()) >= field.box[0] and float(rows.max()) <= field.box[1]):
         raise ValueError(
-            f"x with values in [{float(rows.min()):g}, {float(rows.max()):g}] must lie in box={tuple(box)!r}; "
+            f"x with values in [{float(rows.min()):g}, {float(rows.max()):g}] must lie in box={tuple(box or ())!r}; "
             "normalise inside the model, or give the box of these units"
         )
     return field, rows, labels_of(y, len(rows)).to(field.device)
-
-
-def check_count(name: str, value: object, least: int) -> None:
-    """Raise ``ValueError`` unless ``value`` is an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")

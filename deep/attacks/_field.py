@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from deep._inputs import ask
 from deep.distances import Box
 from deep.measure import evaluation_mode
 
@@ -51,11 +52,8 @@ class Field:
     def logits(self, points: Tensor) -> Tensor:
         """f at flat points; (m, c)."""
         self.forwards += len(points)
-        out = functional_call(self.model, self._weights, (points.reshape(len(points), *self.shape),))
-        if not isinstance(out, Tensor) or out.ndim != 2 or len(out) != len(points) or out.shape[1] < 2:
-            kind = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise ValueError(f"logits of shape {kind} must have shape ({len(points)}, c) with c >= 2")
-        return out
+        images = points.reshape(len(points), *self.shape)
+        return ask(lambda x: functional_call(self.model, self._weights, (x,)), images, type(self.model).__name__)
 
     def gaps(self, points: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """f_s - max_{k != s} f_k plus the slack, and the slack; (m,) each.  Negative or NaN: an adversarial point."""

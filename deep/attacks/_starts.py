@@ -128,6 +128,7 @@ def other_images(x: Tensor, source: Tensor, pool: Tensor, classes: Tensor) -> Te
     """
     if len(x) == 0:
         return x
-    apart = torch.cdist(x, pool).masked_fill(source[:, None] == classes[None, :], torch.inf)
+    wide = torch.promote_types(x.dtype, torch.float32)  # there is no cdist in half precision
+    apart = torch.cdist(x.to(wide), pool.to(wide)).masked_fill(source[:, None] == classes[None, :], torch.inf)
     least, at = apart.min(dim=1)
     return torch.where(torch.isfinite(least)[:, None], pool[at], torch.nan)

@@ -6,10 +6,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_labels
+from deep._inputs import check_count, check_labels
 from deep.distances import Box, Distances
 
-from ._checks import check_count, prepare
+from ._checks import prepare
 from ._field import Field, strict_prediction
 from ._geometry import chunks, clip, norms, unit
 from ._starts import other_images
@@ -103,7 +103,8 @@ def _search(field: Field, x: Tensor, source: Tensor, first: Tensor, queries: int
         moved = torch.where(torch.isinf(least)[:, None], x, best) - x
         moved = moved + (size * length)[:, None] * _sphere(x, generator)
         good = consider(clip(x + (1.0 - 0.1 * size)[:, None] * moved, field.box))
-        size = (size * torch.where(good, 1.2, 1.2 ** (-_WISHED / (1.0 - _WISHED)))).clamp(1e-4, 1.0)
+        change = torch.where(good, 1.2, 1.2 ** (-_WISHED / (1.0 - _WISHED))).to(size)
+        size = (size * change).clamp(1e-4, 1.0)
     return best
 
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_labels
+from deep._inputs import check_count, check_labels
 from deep.distances import Box, check_eps
 
-from ._checks import check_count, prepare
+from ._checks import prepare
 from ._field import Field, strict_prediction
 from ._geometry import ball, chunks, clip, norms, unit
 from ._objective import OBJECTIVES, slope
@@ -108,7 +108,7 @@ def pgd(
     at, flat, labels = prepare(model, x, y, box, dtype)
     start = flat
     if random_start and generator is not None:
-        start = clip(flat + eps * _unit_ball(flat.shape, norm, generator).to(flat), box)
+        start = clip(flat + eps * _unit_ball(flat.shape, norm, generator).to(flat), at.box)
     return _run(at, flat, labels, start, settings, "random in the ball" if random_start else "x")
 
 
@@ -142,7 +142,8 @@ def published_pgd(
         raise ValueError("box=None must be two numbers: the published random start is uniform in the box")
     at, flat, labels = prepare(model, x, y, box, None)
     noise = torch.rand(flat.shape, generator=generator, dtype=torch.float64, device=generator.device).to(flat)
-    start = clip(flat + ball(box[0] + (box[1] - box[0]) * noise - flat, eps), box)
+    low, high = box
+    start = clip(flat + ball(low + (high - low) * noise - flat, eps), at.box)
     return _run(at, flat, labels, start, settings, "random in the box, drawn back to the ball")
 
 

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_labels
+from deep._inputs import check_count, check_labels
 from deep.distances import Box, check_eps
 
-from ._checks import check_count, prepare
+from ._checks import prepare
 from ._field import CONTENT, Field, strict_prediction
 from ._geometry import chunks, norms
 from ._objective import slope

@@ -90,7 +90,9 @@ class Rival:
         Units whose sign cannot change there are affine: they are summed into the line and the shift, or are 0.
         A step's part outside the span changes nothing in h and only makes it longer.
         """
-        near = (np.abs(self.p) < radius * np.linalg.norm(self.a, axis=1) * (1.0 + 1e-9)) & (self.q != 0.0)
+        sizes = np.linalg.norm(self.a, axis=1)
+        moves = radius * np.where(sizes > 0.0, sizes, 1.0) * (1.0 + 1e-9)  # where the unit does not move: anything
+        near = (sizes > 0.0) & (np.abs(self.p) < moves) & (self.q != 0.0)
         on = ~near & (self.p > 0.0)
         line = self.line + self.q[on] @ self.a[on]
         basis = np.linalg.qr(np.concatenate([self.a[near], line[None]]).T)[0]

@@ -56,7 +56,7 @@ def _one_pass(chain: Chain, last: Affine, constants: list[float], x: Tensor) -> 
     gap = gap - (score_error[own][:, None] + score_error + error[:, None] * difference) * (1.0 + 8.0 * UNIT)
     gap = gap - 2.0 * UNIT * (scores[own].abs()[:, None] + scores.abs())
     bounds = torch.where(gap > 0.0, gap / (lipschitz * difference) * (1.0 - 8.0 * UNIT), 0.0)
-    bounds = torch.nan_to_num(bounds, nan=0.0)
+    bounds = torch.nan_to_num(bounds, nan=0.0, posinf=torch.inf)  # a constant of 0: nothing moves the logits
     # A rival of the same row differs by the bias alone, everywhere: it is never reached if its bias is the smaller one.
     # (Compared as they are: the norm of a difference may be 0 by underflow alone.)
     shift = last.bias[chosen][:, None] - last.bias[None]

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from deep._inputs import check_labels, images_of, labels_of
-from deep.distances import NORMS, Box, Distances
+from deep.distances import NORMS, Box, Distances, box_in, check_box
 from theory.boxed import boxed_linear_distances
 from theory.margins import distances_from_scores
 
@@ -43,6 +43,7 @@ def linear_distances(
     """
     if norm not in NORMS:
         raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, NORMS))}")
+    check_box(box)
     images = images_of(x)
     labels = labels_of(y, len(images)).cpu()
     weight, bias = _parameters(model, tuple(images.shape[1:]))
@@ -52,8 +53,9 @@ def linear_distances(
         if box is None:
             predicted, values = distances_from_scores(w, b, _scores(weight, bias, images), norm)
         else:
+            ends = box_in(box, images.dtype)
             parts = [
-                boxed_linear_distances(w, b, rows.cpu().flatten(1).double().numpy(), box, norm)
+                boxed_linear_distances(w, b, rows.cpu().flatten(1).double().numpy(), ends, norm)
                 for rows in torch.split(images, _ROWS)
             ]
             predicted, values = (np.concatenate(found) for found in zip(*parts, strict=True))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deep._inputs import passed
 from deep.measure import evaluation_mode
 from deep.models import ConvNet
 
@@ -35,8 +36,8 @@ def operator_norms(model: nn.Module, *, image: Sequence[int] | None = None) -> d
     image : (channels, height, width) of what the model is given; needed where it has convolutions and is not a
             ``ConvNet``, since the norm of a convolution depends on the size.
     The product over a chain of layers, with 1-Lipschitz functions between, bounds the network's Lipschitz constant.
-    Raises ``ValueError`` for convolutions without a size, padding other than by zeros, a layer that is never reached,
-    and matrices in layers of another kind.
+    Raises ``ValueError`` for convolutions without a size or with another, padding other than by zeros, a layer that is
+    never reached, and matrices in layers of another kind.
     Source: Sedghi, Gupta & Long (2019), arXiv 1805.10408, for circular convolutions.
     """
     layers = _layers(model)
@@ -175,7 +176,7 @@ def _sizes(
                 )
         like = next(model.parameters())
         with evaluation_mode(model):
-            model(torch.zeros(1, *shape, dtype=like.dtype, device=like.device))
+            passed(model, torch.zeros(1, *shape, dtype=like.dtype, device=like.device), type(model).__name__)
     finally:
         for handle in handles:
             handle.remove()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_labels, images_of, labels_of
+from deep._inputs import ask, check_count, check_labels, images_of, labels_of
 from deep.distances import NORMS, Distances
 from deep.measure import evaluation_mode
 from theory.margins import DUAL
@@ -70,11 +70,10 @@ def sampled_estimate(
     if kind != like.dtype:
         model = copy.deepcopy(model).to(kind)
     with evaluation_mode(model):
-        logits = torch.cat([model(rows) for rows in torch.split(images, 256)])
-        if logits.ndim != 2 or logits.shape[1] < 2 or not bool(torch.isfinite(logits).all()):
-            raise ValueError(
-                f"logits of shape {tuple(logits.shape)} must be finite, of shape ({len(images)}, c), c >= 2"
-            )
+        logits = torch.cat([ask(model, rows, type(model).__name__) for rows in torch.split(images, 256)])
+        if not bool(torch.isfinite(logits).all()):
+            row = int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])
+            raise ValueError(f"logits[{row}]={logits[row].tolist()} must be finite")
         check_labels(labels, logits.shape[1])
         predicted = logits.argmax(dim=1)
         settings = radius, samples, norm, chunk, spread
@@ -227,8 +226,7 @@ def _check(radius: float, samples: int, chunk: int, spread: float, norm: str) ->
     if not (math.isfinite(radius) and radius > 0.0):
         raise ValueError(f"radius={radius!r} must be finite and positive")
     for name, value in (("samples", samples), ("chunk", chunk)):
-        if value < 1:
-            raise ValueError(f"{name}={value!r} must be at least 1")
+        check_count(name, value, 1)
     if not spread >= 0.0:
         raise ValueError(f"spread={spread!r} must be at least 0; inf gives up no rival")
     if norm not in NORMS:

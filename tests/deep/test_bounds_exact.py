@@ -67,6 +67,22 @@ def on_a_line(model: nn.Sequential, x: float, forgotten: int | None = None) -> f
     return best
 
 
+def test_units_that_nothing_moves_are_constants() -> None:
+    """Rows of zeros, with an infinite radius to begin with: 0 times infinity is no number, and no warning either."""
+    for seed in range(4):
+        model, x, y = draw(seed, 3, 4, 3)
+        model[0].weight.data[:2] = 0.0  # type: ignore[operator, index]
+        lighter, _, _ = draw(seed, 3, 2, 3)
+        w1, b1, w2, b2 = (parameter.data for parameter in model.parameters())
+        for target, value in zip(
+            lighter.parameters(), (w1[2:], b1[2:], w2[:, 2:], b2 + w2[:, :2] @ b1[:2].relu()), strict=True
+        ):
+            target.data = value.clone()
+        torch.testing.assert_close(exact_relu(model, x, y).values, exact_relu(lighter, x, y).values)
+        model[0].weight.data.zero_()  # type: ignore[operator]
+        assert exact_relu(model, x, y).values.tolist() == [math.inf, math.inf]
+
+
 @settings(max_examples=40)
 @given(seeds, st.integers(1, 9), st.integers(2, 5))
 def test_on_a_line_every_piece_is_seen(seed: int, hidden: int, classes: int) -> None:
@@ -246,7 +262,7 @@ def test_scip_agrees(seed: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"nodes": 0}, r"nodes=0 must be positive"),
+        ({"nodes": 0}, r"nodes=0 must be an integer of at least 1"),
         ({"seconds": -1.0}, r"seconds=-1.0 must be positive"),
         ({"tolerance": 0.0}, r"tolerance=0.0 must be positive"),
         ({"y": torch.tensor([0, 7])}, r"y\[1\]=7 must lie in 0..2"),

@@ -148,6 +148,17 @@ def test_linear_models_and_ties() -> None:
     assert lower_bound(tie, torch.rand(2, 3), torch.tensor([0, 1])).values.tolist() == [0.0, 0.0]
 
 
+def test_logits_that_nothing_moves_have_no_boundary() -> None:
+    """A layer of zeros: the constant is 0 and every quotient by it infinite, as the distance is; so is its mean."""
+    model, x, y = draw(5, (4, 3, 3))
+    model[0].weight.data.zero_()
+    for methods in (("norms",), ("norms", "relaxation")):
+        found = lower_bound(model, x, y, methods=methods)
+        assert found.values.tolist() == [math.inf] * len(x) == exact_relu(model, x, y).values.tolist()
+        assert math.isnan(found.mean())
+        assert found.summary()["found"] == 0.0
+
+
 def small_net(seed: int) -> tuple[ConvNet, Tensor, Tensor]:
     """Kernels that are all positive, for which reshaped norms are far too small."""
     g = torch.Generator().manual_seed(seed)
@@ -310,7 +321,7 @@ def test_rows_that_differ_by_less_than_a_square_can_show_are_no_equal_rows() -> 
     [
         ({"methods": ()}, r"methods=\(\) must be one or more of 'norms', 'relaxation'"),
         ({"methods": ("crown",)}, r"methods=\('crown',\) must be"),
-        ({"steps": -1}, r"steps=-1 must be at least 0"),
+        ({"steps": -1}, r"steps=-1 must be an integer of at least 0"),
         ({"model": nn.Sequential(nn.Linear(3, 2), nn.Softmax(1))}, r"model=Softmax must be one of this package's"),
         ({"model": nn.Sequential(nn.Linear(3, 2), nn.ReLU())}, r"model=Sequential must end in a linear layer"),
         ({"model": nn.Linear(3, 1)}, r"model=Linear must end in a linear layer with at least two outputs"),

@@ -116,6 +116,139 @@ def test_a_door_left_open_fails_that_test() -> None:
         drawn_model()(torch.as_tensor(x).double())[torch.arange(5), y]
 
 
+IMAGES = torch.rand(5, 2, 4, 4, generator=generator())
+
+
+class Unsure(nn.Module):
+    """A net of the user's own, with a batch norm, dropout and strides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        g = torch.Generator().manual_seed(8)
+        self.parts = nn.Sequential(
+            nn.Conv2d(2, 3, 2, stride=2), nn.BatchNorm2d(3), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 3)
+        )
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=g)
+        self.parts[1].running_mean = torch.randn(3, generator=g)
+        with torch.no_grad():  # so that more classes than one are predicted
+            self.parts[-1].bias -= self.eval()(IMAGES).mean(dim=0)
+        self.train()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.parts(x)  # type: ignore[no-any-return]
+
+
+ASKED = [name for name in MEASURES if name not in ("lower_bound", "exact_relu") and "linear" not in name]
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("x", [IMAGES[:, :1], IMAGES.flatten(1), IMAGES[..., None]], ids=["channel", "flat", "deep"])
+def test_images_that_a_model_does_not_take_are_one_line(name: str, x: Tensor) -> None:
+    with pytest.raises(
+        ValueError, match=r"must be what model=Unsure takes; it says: [A-Z]\w+.*\d|expected 4D"
+    ) as caught:
+        MEASURES[name](Unsure(), x, Y)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_what_is_not_about_shapes_keeps_its_own_error() -> None:
+    model = Unsure()
+    model.forward = lambda x: model.parts[9](x)  # type: ignore[method-assign, operator]
+    with pytest.raises(ValueError, match=r"it says: index 9 is out of range"):
+        margins(model, IMAGES, Y)
+    model.forward = lambda x: x.no_such_thing()  # type: ignore[method-assign]
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        margins(model, IMAGES, Y)
+    model.forward = lambda x: (x, x)  # type: ignore[assignment, method-assign]
+    for name in ASKED:
+        with pytest.raises(ValueError, match=r"logits of shape tuple must have shape \(5, c\) with c >= 2"):
+            MEASURES[name](model, IMAGES, Y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", ASKED)
+def test_models_in_half_precision_are_measured(name: str, dtype: torch.dtype) -> None:
+    found = MEASURES[name](Unsure().to(dtype), IMAGES.to(dtype), Y).double()
+    assert torch.isfinite(found).any()
+    if name == "margins":
+        torch.testing.assert_close(
+            found, MEASURES[name](Unsure(), IMAGES, Y), rtol=0.0, atol=16 * torch.finfo(dtype).eps
+        )
+    if name == "minimum_norm":  # an upper bound still, and a near one where the attack is told to compute in float32
+        wanted = MEASURES[name](Unsure(), IMAGES, Y)
+        assert (found.abs() > 0.8 * wanted.abs()).all()
+        near = minimum_norm(Unsure().to(dtype), IMAGES.to(dtype), Y, dtype=torch.float32).distances.signed
+        torch.testing.assert_close(near, wanted, rtol=0.15, atol=0.0)
+
+
+def test_lengths_are_those_of_the_points_as_they_are() -> None:
+    """In half precision a difference of points is itself rounded, by up to a part in a thousand."""
+    model, x = Unsure().to(torch.float16), IMAGES.to(torch.float16)
+    found = minimum_norm(model, x, Y)
+    apart = found.adversarial.double() - x.double()
+    torch.testing.assert_close(apart.flatten(1).norm(dim=1), found.distances.values, rtol=1e-12, atol=0.0)
+    rounded = (found.adversarial - x).double().flatten(1).norm(dim=1)
+    assert not torch.allclose(rounded, found.distances.values, rtol=1e-9, atol=0.0)
+
+
+@pytest.mark.parametrize("form", ["channels last", "strided", "turned"])
+@pytest.mark.parametrize("name", ASKED)
+def test_where_the_numbers_lie_does_not_matter(name: str, form: str) -> None:
+    x = {
+        "channels last": IMAGES.contiguous(memory_format=torch.channels_last),
+        "strided": torch.stack([IMAGES, IMAGES + 1.0], dim=-1)[..., 0],
+        "turned": IMAGES.transpose(2, 3).contiguous().transpose(2, 3),
+    }[form]
+    torch.testing.assert_close(
+        MEASURES[name](Unsure(), x, Y), MEASURES[name](Unsure(), IMAGES, Y), rtol=1e-4, atol=1e-5
+    )
+
+
+BOXED = {name: call for name, call in MEASURES.items() if name.startswith(("min", "dec", "pgd", "pub", "flags"))}
+
+
+def boxed(name: str, x: Any, box: Any) -> Any:
+    g, model = generator(), drawn_model().to(torch.as_tensor(x).dtype)
+    calls: dict[str, Callable[[], Any]] = {
+        "minimum_norm": lambda: minimum_norm(model, x, Y, box=box).adversarial,
+        "decision_search": lambda: decision_search(model, x, Y, generator=g, box=box).adversarial,
+        "pgd": lambda: pgd(model, x, Y, 0.2, steps=5, box=box, random_start=True, generator=g).adversarial,
+        "published_pgd": lambda: published_pgd(model, x, Y, 0.2, steps=5, generator=g, box=box).adversarial,
+        "flags": lambda: flags(model, x, Y, steps=5, generator=g, box=box),
+        "linear_distances": lambda: linear_distances(model, x, Y, box=box),
+    }
+    return calls[name]()
+
+
+@pytest.mark.parametrize("name", [*BOXED, "linear_distances"])
+def test_a_box_has_its_ends_in_the_dtype_of_the_images(name: str) -> None:
+    """Images clipped to [0.1, 0.3] in float32 reach 0.3000000119."""
+    x = (0.1 + 0.4 * X.float()).clamp(0.1, 0.3)
+    assert float(x.max()) > 0.3
+    found = boxed(name, x, (0.1, 0.3))
+    if isinstance(found, Tensor):
+        kept = found[~found.isnan().any(dim=1)]
+        assert len(kept)
+        assert torch.equal(kept, kept.clamp(0.1, 0.3))
+    with pytest.raises(ValueError, match="must lie in"):
+        boxed(name, x.double(), (0.1, 0.3))  # in float64 there is a 0.3 to keep to
+
+
+@pytest.mark.parametrize("box", [0.5, (0.0,), (0.0, 1.0, 2.0), ("0", "1"), (1.0, 0.0), (0.5, 0.5), (0.0, torch.inf)])
+@pytest.mark.parametrize("name", [*BOXED, "linear_distances"])
+def test_what_is_no_box_is_one_line(name: str, box: Any) -> None:
+    with pytest.raises(ValueError, match=r"box=.* must be two finite numbers, the lower one first, or None") as caught:
+        boxed(name, X, box)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_box_that_its_dtype_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"box=\(0.5, 0.500000001\) must hold two finite numbers of torch.float32"):
+        pgd(drawn_model().float(), torch.full((5, 4), 0.5), Y, 0.1, box=(0.5, 0.500000001))
+
+
 class Constant(nn.Module):
     """Logits that do not depend on x: ties, or one class everywhere."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from deep import MLP, AverageMarginLoss, ExpressionLoss, build_model, orthogonality_penalty
+from deep import MLP, AverageMarginLoss, ExpressionLoss, HingePenaltyLoss, build_model, orthogonality_penalty
 from theory import catalogue, from_formula, from_pair
 
 LOGITS = torch.tensor([[1.3, -0.4, 0.2], [0.1, 0.6, -2.0]], dtype=torch.float64)
@@ -59,9 +60,11 @@ def test_float32_keeps_its_dtype_and_stays_finite_at_large_logits() -> None:
         (0.1, 0.0, "paper", "tau=0.0 must be finite and above 0"),
         (0.1, math.inf, "paper", "tau=inf must be finite"),
         (0.1, 5.0, "papers", "penalty='papers' must be 'paper' or 'released'"),
+        ("a tenth", 5.0, "paper", "mu='a tenth' must be a number"),
+        (0.1, None, "paper", "tau=None must be a number"),
     ],
 )
-def test_parameters_are_checked(mu: float, tau: float, penalty: str, message: str) -> None:
+def test_parameters_are_checked(mu: Any, tau: Any, penalty: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AverageMarginLoss(mu, tau, penalty)
 
@@ -77,12 +80,25 @@ def test_parameters_are_checked(mu: float, tau: float, penalty: str, message: st
         (LOGITS, LABELS.double(), "labels of shape .* torch.float64 must be int64"),
         (LOGITS, LABELS + 1, r"labels in 1\.\.3 must lie in 0\.\.2"),
         (LOGITS, LABELS - 1, r"labels in -1\.\.1 must lie in 0\.\.2"),
+        (LOGITS.numpy(), LABELS, r"logits of type ndarray must be a torch.Tensor \(see torch.as_tensor\)"),
+        (LOGITS, LABELS.numpy(), "labels of type ndarray must be a torch.Tensor"),
+        (LOGITS, [0, 2], "labels of type list must be a torch.Tensor"),
     ],
 )
-def test_batches_are_checked(logits: torch.Tensor, labels: torch.Tensor, message: str) -> None:
-    for module in (AverageMarginLoss(0.1, 5.0), ExpressionLoss(catalogue.get("average-margin"))):
-        with pytest.raises(ValueError, match=message):
-            module(logits, labels)
+def test_batches_are_checked(logits: Any, labels: Any, message: str) -> None:
+    own, tree = AverageMarginLoss(0.1, 5.0), ExpressionLoss(catalogue.get("average-margin"))
+    asked = (own, own.convex_part, own.subtracted_part, HingePenaltyLoss(0.1, 5.0), tree, tree.values)
+    for call in asked:
+        assert torch.isfinite(call(LOGITS, LABELS)).all()
+        with pytest.raises(ValueError, match=message) as caught:
+            call(logits, labels)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["average-margin", None, nn.CrossEntropyLoss()])
+def test_what_is_no_loss_of_theory_is_refused(what: Any) -> None:
+    with pytest.raises(ValueError, match=r"loss=.* must be a theory.Loss \(see theory.catalogue.get"):
+        ExpressionLoss(what)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -55,7 +55,7 @@ def test_margins_are_taken_in_evaluation_mode_and_every_mode_is_restored(toy: Da
 
 def test_the_mode_is_restored_after_an_error(toy: Dataset) -> None:
     model = LinearClassifier(8, 3, generator=generator())
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match=r"images of shape \(7,\), torch.float32 must be what model=LinearClassifier"):
         deep.margins(model, toy.test_x, toy.test_y)
     assert model.training
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize
 
+from theory import boxed
 from theory.boxed import boxed_linear_distances
 from theory.margins import DUAL, distances_from_scores, linear_label_margins, linear_margins, row_distances
 
@@ -144,6 +145,45 @@ def test_no_way_out_of_the_box_is_infinite_and_a_tie_is_zero() -> None:
         same = np.array([[0.3, 0.7], [0.3, 0.7]])
         assert boxed_linear_distances(same, b, x, (0.0, 1.0), norm)[1].tolist() == [math.inf]
         assert boxed_linear_distances(same, np.zeros(2), x, (0.0, 1.0), norm)[1].tolist() == [0.0]
+
+
+def corner(seed: int, d: int = 40) -> tuple[Floats, Floats, dict[str, Floats]]:
+    """A classifier without bias and of positive weights, images, and how far they are from 0, its only tie in the box.
+
+    The weight of the last coordinate is below the rounding of the others' sum: a tie to rounding needs no step there.
+    """
+    rng = np.random.default_rng(seed)
+    w, x = np.stack([rng.uniform(0.1, 1.0, d), np.zeros(d)]), rng.random((20, d))
+    w[0, -1] = 1e-19
+    seen = x[:, :-1]
+    return w, x, {"l2": np.linalg.norm(seen, axis=1), "linf": seen.max(axis=1), "l1": seen.sum(axis=1)}
+
+
+@NORMS
+@given(seed=st.integers(0, 2**32 - 1), power=st.integers(-900, 900))
+def test_a_boundary_through_a_corner_is_reached_there(norm: str, seed: int, power: int) -> None:
+    w, x, wanted = corner(seed)
+    found = boxed_linear_distances(np.ldexp(w, power), np.zeros(2), x, (0.0, 1.0), norm)[1]
+    np.testing.assert_allclose(found, wanted[norm], rtol=CLOSED_FORM)
+    beyond = boxed_linear_distances(w, np.array([1e-9, 0.0]), x, (0.0, 1.0), norm)[1]
+    assert np.isinf(beyond).all()  # by far more than rounding, and still by little
+
+
+@NORMS
+def test_no_room_for_rounding_fails_that_test(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    w, x, wanted = corner(6)
+    monkeypatch.setattr(boxed, "_rounding", lambda w, b, x, predicted: np.zeros((len(x), len(b))))
+    found = boxed_linear_distances(w, np.zeros(2), x, (0.0, 1.0), norm)[1]
+    assert np.isinf(found).any()
+    assert not np.allclose(found, wanted[norm], rtol=CLOSED_FORM)
+
+
+@NORMS
+def test_the_end_of_the_box_is_in_the_box(norm: str) -> None:
+    """Numbers without rounding: the first rival ties at z = (1, 1) alone, the second at z_1 = 0, farther away."""
+    w, b = np.array([[0.0, 0.0], [1.0, 1.0], [-1.0, 0.0]]), np.array([0.0, -2.0, 0.0])
+    found = boxed_linear_distances(w, b, np.array([[0.875, 0.75]]), (0.0, 1.0), norm)[1]
+    assert found.tolist() == [{"l2": math.hypot(0.125, 0.25), "linf": 0.25, "l1": 0.375}[norm]]
 
 
 @pytest.mark.parametrize(
