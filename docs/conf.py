@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ["gallery_figures.scrape"],
     "reset_modules": (),
     "abort_on_example_error": True,
+    "capture_repr": (),  # a last line's `<Legend object at 0x...>` says nothing, and differs from build to build
     "write_computation_times": False,
     "download_all_examples": False,
     "show_signature": False,

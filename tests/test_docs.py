@@ -163,6 +163,42 @@ def test_a_command_that_does_not_exist_is_seen() -> None:
     assert shown_commands("avgmargin sweep ... --backend dask") == []
 
 
+PROGRAM = re.compile(r"\bpython (?:-m )?((?:benchmarks|docs/scripts|tests)[\w./]+)([^\n`#|]*)")
+
+
+def unknown_options(text: str) -> list[str]:
+    """The options that a page gives to a program of the checkout, and that the program's text does not hold."""
+    found = []
+    for match in PROGRAM.finditer(text):
+        place = DOCS.parent / match[1]
+        for path in (place, Path(f"{DOCS.parent / match[1].replace('.', '/')}.py")):
+            source = path.read_text(encoding="utf-8") if path.is_file() else None
+            if source is not None:
+                found += [f"{match[1]} {o}" for o in re.findall(r"--[a-z-]+", match[2]) if f'"{o}"' not in source]
+    return found
+
+
+@pytest.mark.parametrize("page", ["../README.md", *sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))])
+def test_programs_shown_have_the_options_shown(page: str) -> None:
+    assert unknown_options((DOCS / page).read_text(encoding="utf-8")) == []
+
+
+def test_an_option_that_does_not_exist_is_seen() -> None:
+    good = "python benchmarks/laws.py --scaling\nas `python docs/scripts/synthetic_tables.py --check` and --other"
+    assert unknown_options(good) == []
+    assert unknown_options("    python benchmarks/laws.py --scaling --people\n") == ["benchmarks/laws.py --people"]
+
+
+def test_the_program_that_measures_bounds_says_in_one_line_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = extension_of(DOCS / "scripts" / "published_bounds.py")
+    monkeypatch.setattr(sys, "argv", ["published_bounds.py", "--shared", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        script.main()
+    assert "must be a folder that holds train-images" in capsys.readouterr().err.splitlines()[-1]
+
+
 # -- the reference -----------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +319,17 @@ def test_numbers_of_the_landing_page_come_from_the_files(tmp_path: Path) -> None
     kept["counts"]["PROVED"] += 1
     (tmp_path / "catalogue.json").write_text(json.dumps(kept), encoding="utf-8")
     assert results.substitutions(tmp_path)["proved"] == found["proved"] + 1
+
+
+def test_the_table_of_verdicts_says_what_its_witnesses_show() -> None:
+    results = extension("results")
+    row = {"name": "average-margin-released", "parameters": {"mu": "1"}, "classes": 3, "status": "REFUTED", "gap": None}
+    row |= {"tier": "certified", "witness": {"p": ["3/7", "2/7", "2/7"], "scores": ["0", "0", "-5"], "at": "attained"}}
+    assert "the score (0, 0, -5) is optimal" in results.target_table([row])
+    for at in ("ties", "limit"):
+        row["witness"]["at"] = at
+        assert "is optimal" not in results.target_table([row])
+        assert "near (0, 0, -5)" in results.target_table([row]) or at == "limit"
 
 
 def test_the_page_of_benchmarks_is_the_one_of_its_file() -> None:

@@ -82,9 +82,15 @@ def target_table(rows: Sequence[Mapping[str, Any]]) -> str:
         posterior = f"p = ({', '.join(witness['p'])})" if witness else ""
         scores = ", ".join(witness.get("scores", [witness["score"]] if "score" in witness else []))
         gap = f"gap at least {row['gap']:g} where {row['gap_region']}" if row["gap"] and not witness else ""
-        evidence = f"at {posterior} the score ({scores}) is optimal" if witness else gap or "by a lemma"
+        evidence = f"at {posterior} {_optimal(scores, str(witness.get('at')))}" if witness else gap or "by a lemma"
         found.append((f"`{row['name']}`", values, str(row["classes"]), f"**{row['status']}**", row["tier"], evidence))
     return table(("loss", "parameters", "classes", "verdict", "tier", "evidence"), found)
+
+
+def _optimal(scores: str, at: str) -> str:
+    """What a witness shows of its wrong scores (`theory.Verdict`), in words."""
+    words = {"ties": "no right score is below the best tie near", "limit": "no right score is below the limit along"}
+    return f"{words[at]} ({scores})" if at in words else f"the score ({scores}) is optimal"
 
 
 def frontier_facts(run: Mapping[str, Any]) -> dict[str, str]:

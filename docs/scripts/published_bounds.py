@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from avgmargin.networks.intervals import LEVEL, share_interval
-from deep import MLP, Distances, load_mnist, load_mnist5k, load_published
+from deep import MLP, CheckpointError, DataError, Distances, load_mnist, load_mnist5k, load_published
 from deep.attacks import minimum_norm
 from deep.bounds import exact_relu, linear_distances, lower_bound, operator_norms, reshaped_norms, sampled_estimate
 from theory.storage import write_atomic
@@ -302,7 +302,10 @@ def main() -> int:
     asked = parser.parse_args()
     if not asked.tables:
         torch.set_num_threads(1)
-        measure(asked.shared, asked.images)
+        try:
+            measure(asked.shared, asked.images)
+        except (CheckpointError, DataError) as error:
+            parser.error(f"--shared {asked.shared}: {error}")
         return 0
     if asked.check:
         return int(PAGE.read_text(encoding="utf-8") != page())
