@@ -281,6 +281,13 @@ def _shares(row: Mapping[str, Any], images: int) -> dict[str, dict[str, Number]]
     }
 
 
+_WITHOUT_THE_FLOOR = (
+    ("no-floor", "with a floor of 1e-30"),
+    ("floor-0-float64", "without any floor, in float64,"),
+    ("margin", "on the margin"),
+)
+
+
 def _masking(row: Mapping[str, Any]) -> list[str]:
     """The paper's attack beside the same objective without the floor, and beside the margin objective, at equal eps."""
     found = []
@@ -290,7 +297,7 @@ def _masking(row: Mapping[str, Any]) -> list[str]:
             continue
         words = f"as published {theirs['robust_accuracy']:.3f} at eps {eps}, with {theirs['vanished']:.1%} of the first"
         words += " gradients vanished"
-        for other, text in (("no-floor", "without the floor"), ("margin", "on the margin")):
+        for other, text in _WITHOUT_THE_FLOOR:
             if f"{other}/{eps}" in row:
                 words += f"; {text} {row[f'{other}/{eps}']['robust_accuracy']:.3f}"
         found.append(words)

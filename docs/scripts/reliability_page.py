@@ -136,7 +136,7 @@ def _sample(sample: Mapping[str, Any], number: int, of: int) -> list[str]:
     )
     return [
         f"### Sample {number}",
-        f"`{sample['command']}`, drawn{last}; {_number(sample['cpu_seconds'])} s of processor time.",
+        f"{', '.join(f'`{command}`' for command in sample['commands'])}, drawn{last}; {_number(sample['cpu_seconds'])} s of processor time.",
         _table((*header, "killed of the others", "interval", "in the end"), rows),
         *kept,
     ]

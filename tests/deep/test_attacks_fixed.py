@@ -121,6 +121,19 @@ def test_saturation_masks_cross_entropy_and_not_the_margin() -> None:
     assert lifted.accuracy < masked.accuracy
 
 
+def test_the_smallest_floor_masks_a_margin_of_hundreds() -> None:
+    """A margin of 69 leaves a gradient of e^-69, about 1e-30; by default nothing stands under the gradient's norm."""
+    model, x, y = drawn(9, scale=2000.0)
+    found = {
+        floor: pgd(
+            model, x, y, 0.5, objective="cross-entropy", dtype=torch.float64, steps=60, step_size=0.02, **options
+        )
+        for floor, options in (("none", {}), ("tiny", {"floor": 1e-30}))
+    }
+    assert found["none"].accuracy < found["tiny"].accuracy - 0.2
+    assert found["none"].details["floor"] == 0.0
+
+
 @pytest.mark.parametrize("objective", ["margin", "cross-entropy"])
 @pytest.mark.parametrize("scale", [1.0, 40.0])
 def test_the_scaled_backward_pass_is_the_gradient(objective: str, scale: float) -> None:

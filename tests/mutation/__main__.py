@@ -25,6 +25,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import sys
 import tempfile
 import time
@@ -60,12 +61,14 @@ def main(argv: list[str]) -> int:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     stored = json.loads(asked.out.read_text(encoding="utf-8"))["samples"] if asked.out.exists() else []
     others = [kept for kept in stored if kept["seed"] != asked.seed]
-    found = {row["key"]: row for kept in stored if kept["seed"] == asked.seed for row in kept["mutants"]}
+    mine = [kept for kept in stored if kept["seed"] == asked.seed]
+    found = {row["key"]: row for kept in mine for row in kept["mutants"]}
+    commands = [command for kept in mine for command in kept["commands"]] + [told(argv)]
     end = time.monotonic() + 60.0 * asked.minutes
     load_libraries()
 
     def keep() -> dict[str, Any]:
-        made = summary(found, asked.seed, asked.each)
+        made = summary(found, asked.seed, list(dict.fromkeys(commands)))
         samples = sorted([*others, made], key=lambda kept: int(kept["seed"]))
         write_atomic(asked.out, (json.dumps({"samples": samples}, indent=1) + "\n").encode())
         return made
@@ -87,6 +90,19 @@ def main(argv: list[str]) -> int:
     made = keep()
     print({name: made[name] for name in ("parts", "total")})
     return 0
+
+
+def told(argv: list[str]) -> str:
+    """The command without the words that say where files are kept."""
+    words = iter(argv)
+    kept = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in ("--out", "--cache"):
+            kept.append(word)
+        elif not value:
+            next(words, "")
+    return " ".join(["python -m tests.mutation", *map(shlex.quote, kept)])
 
 
 def _todo(asked: argparse.Namespace, found: Mapping[str, Mapping[str, Any]]) -> Iterator[Mutant]:
@@ -210,8 +226,8 @@ def wilson(killed: int, of: int) -> tuple[float, float]:
     return (middle - half) / (1 + square), (middle + half) / (1 + square)
 
 
-def summary(found: Mapping[str, dict[str, Any]], seed: int, each: int) -> dict[str, Any]:
-    """A sample: its mutants, why survivors survive, and the score of each part, without the equivalent ones.
+def summary(found: Mapping[str, dict[str, Any]], seed: int, commands: list[str]) -> dict[str, Any]:
+    """A sample: what made it, its mutants, why survivors survive, and the score of each part without equivalent ones.
 
     `killed` are those that died by tests that were there when the sample was drawn, `after_new_test` the others.
     """
@@ -223,7 +239,7 @@ def summary(found: Mapping[str, dict[str, Any]], seed: int, each: int) -> dict[s
         rows.append({**{n: v for n, v in row.items() if n not in ("why", "equivalent")}, **note, "key": key})
     scores = {part: _score([row for row in rows if part_of(row["module"]) == part]) for part in PARTS}
     return {
-        "command": f"python -m tests.mutation --each {each} --seed {seed}",
+        "commands": commands,
         "seed": seed,
         "python": platform.python_version(),
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows)),

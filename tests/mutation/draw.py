@@ -11,11 +11,19 @@ from functools import cache
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]
-_READERS = ("deep/_idx.py", "deep/cifar.py", "deep/published.py", "deep/_folder.py")
+_READERS = (
+    "deep/_idx.py",
+    "deep/cifar.py",
+    "deep/published.py",
+    "deep/_folder.py",
+    "deep/_milestones.py",
+    "deep/_store.py",
+)
 _CERTIFICATES = ("theory/checker/reading.py", "theory/checker/certificates.py")
 PARTS = ("parser", "readers", "checker", "second")
 _CERTIFIED = ("theory/test_hostile_certificates", "theory/test_recorded", "theory/test_checker")
 _MISSING = "mutation/test_missing"
+_FOLDER = (_MISSING, "deep/test_folder", "deep/test_store_machine", "deep/test_training")
 GUARDS: dict[str, tuple[str, ...]] = {
     "theory/expression/parse.py": ("theory/test_parse", "theory/test_parse_refusals", _MISSING, "theory/test_losses"),
     "theory/checker/reading.py": _CERTIFIED,
@@ -26,7 +34,9 @@ GUARDS: dict[str, tuple[str, ...]] = {
     "deep/_idx.py": (_MISSING, "deep/test_reader_limits", "deep/test_data"),
     "deep/cifar.py": (_MISSING, "deep/test_reader_limits", "deep/test_cifar"),
     "deep/published.py": (_MISSING, "deep/test_reader_limits", "deep/test_published"),
-    "deep/_folder.py": (_MISSING, "deep/test_folder", "deep/test_store_machine", "deep/test_training"),
+    "deep/_folder.py": _FOLDER,
+    "deep/_milestones.py": _FOLDER,
+    "deep/_store.py": _FOLDER,
 }
 """The test files that guard a module, by the first prefix that fits."""
 FURTHER: dict[str, tuple[str, ...]] = {
