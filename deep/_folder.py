@@ -5,7 +5,7 @@
 ``summary.json`` is written last, in one step, and marks a finished run; ``manifest.json`` holds the SHA-256 of every
 other file, the coming summary included.  A checkpoint is two safetensors files and a JSON file with their SHA-256,
 written last: a checkpoint whose JSON file is absent, or whose bytes do not match it, does not exist.  ``milestones/``
-keeps the weights of epochs 0, 1, 2, 5, 10, 20, 50, ... so that anything can be measured through training afterwards.
+(``_milestones``) keeps weights for good, so that anything can be measured through training afterwards.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +21,12 @@ import tomli_w
 
 from theory.storage import sha256_of_bytes, sha256_of_file, write_atomic
 
-__all__ = ["RunFolder", "RunFolderError", "dump_json"]
+from ._milestones import Milestones
+from ._store import RunFolderError, dump_json, read_object, writing
+
+__all__ = ["RunFolder"]
 
 _KEEP = 2  # checkpoints: the newest, and the one before in case the newest is damaged
-
-
-class RunFolderError(RuntimeError):
-    """A run folder that cannot be written, holds another run, or has been altered; the message names it."""
-
-
-def dump_json(value: object) -> bytes:
-    """Return ``value`` as indented JSON with a final newline; raises ``ValueError`` for NaN or infinity."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn the failure to write a file of a run that is under way into one line that says what is left."""
-    try:
-        yield
-    except OSError as error:
-        raise RunFolderError(
-            f"{path}: cannot be written ({error.strerror or error}); what was stored before is kept, and the same run"
-            " goes on from there when it is asked for again"
-        ) from error
 
 
 class RunFolder:
@@ -54,9 +35,8 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._checkpoints = self.path / "checkpoints"
-        self._milestones = self.path / "milestones"
         self._metrics = self.path / "metrics.jsonl"
-        self._kept: dict[str, str] = {}  # the files of milestones/ and their SHA-256, as every checkpoint lists them
+        self.milestones = Milestones(self.path)
 
     # -- the whole folder ---------------------------------------------------------------------------------------------
 
@@ -71,15 +51,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The object in a JSON file of the folder, or None where there is none.  Raises ``RunFolderError``."""
-        try:
-            value = json.loads((self.path / name).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValueError) as error:
-            raise RunFolderError(f"{self.path / name}: cannot be read ({error})") from error
-        if not isinstance(value, dict):
-            raise RunFolderError(f"{self.path / name}: must hold a JSON object")
-        return value
+        return read_object(self.path / name)
 
     def create(self, config: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Make the folder with its configuration and environment; raises ``RunFolderError`` where it cannot be written.
@@ -102,7 +74,7 @@ class RunFolder:
 
     def reopen(self, config: Mapping[str, Any]) -> None:
         """Make a run unfinished, with this configuration in place of the stored one; raises ``RunFolderError``."""
-        with _writing(self.path / "config.toml"):
+        with writing(self.path / "config.toml"):
             (self.path / "summary.json").unlink(missing_ok=True)
             (self.path / "manifest.json").unlink(missing_ok=True)
             write_atomic(self.path / "config.toml", tomli_w.dumps(dict(config)).encode())
@@ -120,7 +92,7 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write ``manifest.json``, then ``summary.json``: after this the run is done."""
         data = dump_json(summary)
-        with _writing(self.path / "summary.json"):
+        with writing(self.path / "summary.json"):
             with self._metrics.open("rb") as file:
                 os.fsync(file.fileno())
             for left in (*self.path.rglob(".*.tmp"),):
@@ -172,60 +144,19 @@ class RunFolder:
 
     def rewrite_metrics(self, records: list[dict[str, Any]]) -> None:
         """Replace ``metrics.jsonl`` by these records, in one step."""
-        with _writing(self._metrics):
+        with writing(self._metrics):
             write_atomic(self._metrics, b"".join(map(_line, records)))
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Append one record with a single write (with more where the system takes a part of it)."""
         left = memoryview(_line(record))
-        with _writing(self._metrics):
+        with writing(self._metrics):
             descriptor = os.open(self._metrics, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 while left:
                     left = left[os.write(descriptor, left) :]
             finally:
                 os.close(descriptor)
-
-    # -- milestones ---------------------------------------------------------------------------------------------------
-
-    def save_milestone(self, epoch: int, weights: bytes) -> None:
-        """Keep these weights for good if ``epoch`` is 0 or has the digits 1, 2 or 5 and zeros; and their SHA-256."""
-        if is_milestone(epoch):
-            file = self._milestones / f"epoch-{epoch:05d}.safetensors"
-            with _writing(file):
-                self._milestones.mkdir(exist_ok=True)
-                line = f"{sha256_of_bytes(weights)}  {file.name}\n".encode()
-                for path, data in ((file.with_suffix(".sha256"), line), (file, weights)):
-                    write_atomic(path, data)
-                    self._kept[path.name] = sha256_of_bytes(data)
-
-    def milestones(self) -> dict[int, Path]:
-        """The kept weights by epoch, in order."""
-        names = {file.stem.removeprefix("epoch-"): file for file in self._milestones.glob("epoch-*.safetensors")}
-        return {epoch: names[name] for epoch, name in sorted((int(n), n) for n in names if n.isdecimal())}
-
-    def read_milestone(self, epoch: int) -> bytes:
-        """The kept weights of an epoch; ``RunFolderError`` where there are none, or altered ones."""
-        kept = self.milestones()
-        if epoch not in kept:
-            raise RunFolderError(
-                f"{self.path}: epoch={epoch!r} must be one that is kept: {', '.join(map(str, kept)) or 'none'}"
-            )
-        data = kept[epoch].read_bytes()
-        if (expected := self._milestone_sum(kept[epoch])) not in (None, sha256_of_bytes(data)):
-            raise RunFolderError(f"{kept[epoch]}: SHA-256 must be {expected}; the file was altered")
-        return data
-
-    def _milestone_sum(self, file: Path) -> str | None:
-        """From the file beside it; in a folder older than those, from the manifest of a finished run, else None."""
-        try:
-            return file.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
-        except FileNotFoundError:
-            listed = (self.read_json("manifest.json") or {}).get("sha256", {})
-            found = listed.get(file.relative_to(self.path).as_posix())
-            return None if found is None else str(found)
-        except (OSError, ValueError, IndexError) as error:
-            raise RunFolderError(f"{file.with_suffix('.sha256')}: cannot be read ({error})") from error
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -237,9 +168,9 @@ class RunFolder:
             "epoch": epoch,
             "sha256": {name: sha256_of_bytes(data) for name, data in files.items()},
             "metrics": {"bytes": len(records), "sha256": sha256_of_bytes(records)},
-            "milestones": dict(self._kept),
+            "milestones": dict(self.milestones.sums),
         }
-        with _writing(self._checkpoints / f"epoch-{epoch:05d}.safetensors"):
+        with writing(self._checkpoints / f"epoch-{epoch:05d}.safetensors"):
             for name, data in files.items():
                 write_atomic(self._checkpoints / name, data)
             write_atomic(self._checkpoints / f"epoch-{epoch:05d}.json", dump_json(marker))
@@ -280,11 +211,7 @@ class RunFolder:
             stored = self._metrics.read_bytes()[: int(expected["bytes"])]
             if sha256_of_bytes(stored) != expected["sha256"]:
                 raise RunFolderError(f"{self._metrics}: the records of stored epochs were altered; give another folder")
-        self._kept = dict(marker.get("milestones", {}))
-        for name, digest in self._kept.items():
-            file = self._milestones / Path(name).name
-            if not file.is_file() or sha256_of_file(file) != digest:
-                raise RunFolderError(f"{file}: must be there as it was written; give another folder")
+        self.milestones.take(marker.get("milestones", {}))
 
     def _keep(self, epochs: list[int]) -> None:
         """Delete every file of another checkpoint, its marker first; what a kill has left of one goes with them."""
@@ -296,15 +223,6 @@ class RunFolder:
     def _epochs(self) -> list[int]:
         names = (p.name.removesuffix(".json").removeprefix("epoch-") for p in self._checkpoints.glob("epoch-*.json"))
         return sorted(int(name) for name in names if name.isdecimal())
-
-
-def is_milestone(epoch: int) -> bool:
-    """Whether the weights of an epoch are kept for good: 0, 1, 2, 5, 10, 20, 50, ...
-
-    >>> [epoch for epoch in range(60) if is_milestone(epoch)]
-    [0, 1, 2, 5, 10, 20, 50]
-    """
-    return epoch == 0 or str(epoch).rstrip("0") in ("1", "2", "5")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ._folder import RunFolder, RunFolderError
+from ._folder import RunFolder
+from ._store import RunFolderError
 from ._watch import Failure, Watch
 from .config import TrainConfig
 from .data import Dataset
@@ -195,7 +196,7 @@ class Job:
 
     def _store(self, epoch: int, record: Metrics) -> None:
         weights, state = self._state()
-        self.run.save_milestone(epoch, weights)
+        self.run.milestones.save(epoch, weights)
         self.run.append_metrics(record)
         self.run.save_checkpoint(epoch, weights, state)
 

@@ -10,7 +10,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from ._folder import RunFolder, RunFolderError
+from ._folder import RunFolder
+from ._store import RunFolderError
 from .config import TrainConfig
 from .measure import Metrics
 from .models import restore_model
@@ -98,7 +99,9 @@ def load_progress(folder: str | os.PathLike[str]) -> TrainProgress:
     run = RunFolder(folder)
     config = _config(run)
     records, _ = run.read_metrics()
-    return TrainProgress(run.path, config, tuple(records), run.milestones(), (run.path / "summary.json").is_file())
+    return TrainProgress(
+        run.path, config, tuple(records), run.milestones.files(), (run.path / "summary.json").is_file()
+    )
 
 
 def load_milestone(folder: str | os.PathLike[str], epoch: int) -> nn.Module:
@@ -110,7 +113,7 @@ def load_milestone(folder: str | os.PathLike[str], epoch: int) -> nn.Module:
     """
     run = RunFolder(folder)
     config = _config(run)
-    return _model(run.path, config, run.read_milestone(epoch))
+    return _model(run.path, config, run.milestones.read(epoch))
 
 
 def load_tensors(data: bytes, where: object) -> dict[str, Tensor]:

@@ -14,10 +14,10 @@ import safetensors
 import torch
 
 from ._folder import RunFolder
-from ._folder import RunFolderError as RunFolderError
 from ._job import Job as _Job
 from ._job import Progress
 from ._processes import complete_in_processes
+from ._store import RunFolderError as RunFolderError
 from .config import TrainConfig as TrainConfig
 from .data import Dataset
 from .devices import Hardware, make_place

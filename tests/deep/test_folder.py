@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from deep._folder import RunFolder, RunFolderError, dump_json
+from deep._folder import RunFolder
+from deep._store import RunFolderError, dump_json
 from theory.storage import sha256_of_bytes
 
 CONFIG = {"dataset": "toy", "epochs": 3}
@@ -28,7 +29,7 @@ def trained(path: Path, epochs: int = 6) -> RunFolder:
     folder = made(path)
     for epoch in range(epochs + 1):
         folder.append_metrics({"epoch": epoch, "loss": 1.5})
-        folder.save_milestone(epoch, b"weights %d" % epoch)
+        folder.milestones.save(epoch, b"weights %d" % epoch)
         if epoch:
             folder.save_checkpoint(epoch, b"weights %d" % epoch, b"state %d" % epoch)
     return folder
@@ -97,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_words_of_the_system(t
         ("summary.json", lambda f: f.finish({})),
         ("metrics.jsonl", lambda f: f.append_metrics({"epoch": 0})),
         ("metrics.jsonl", lambda f: f.rewrite_metrics([])),
-        ("epoch-00002.safetensors", lambda f: f.save_milestone(2, b"")),
+        ("epoch-00002.safetensors", lambda f: f.milestones.save(2, b"")),
         ("epoch-00003.safetensors", lambda f: f.save_checkpoint(3, b"", b"")),
     ):
         with pytest.raises(RunFolderError) as refusal:
@@ -220,39 +221,39 @@ def test_a_record_that_the_system_takes_in_parts_is_written_whole(
 
 def test_milestones_are_kept_with_their_sums(tmp_path: Path) -> None:
     folder = trained(tmp_path, 11)
-    assert list(folder.milestones()) == [0, 1, 2, 5, 10]
-    assert folder.read_milestone(10) == b"weights 10"
+    assert list(folder.milestones.files()) == [0, 1, 2, 5, 10]
+    assert folder.milestones.read(10) == b"weights 10"
     text = (tmp_path / "milestones" / "epoch-00010.sha256").read_text(encoding="ascii")
     assert text == f"{sha256_of_bytes(b'weights 10')}  epoch-00010.safetensors\n"
     (tmp_path / "milestones" / "epoch-last.safetensors").write_bytes(b"no number")
-    assert list(folder.milestones()) == [0, 1, 2, 5, 10]
+    assert list(folder.milestones.files()) == [0, 1, 2, 5, 10]
     with pytest.raises(RunFolderError) as refusal:
-        folder.read_milestone(3)
+        folder.milestones.read(3)
     assert str(refusal.value) == f"{tmp_path}: epoch=3 must be one that is kept: 0, 1, 2, 5, 10"
     with pytest.raises(RunFolderError, match="epoch=0 must be one that is kept: none"):
-        made(tmp_path / "other").read_milestone(0)
+        made(tmp_path / "other").milestones.read(0)
     (tmp_path / "milestones" / "epoch-00005.safetensors").write_bytes(b"weights 6")
     with pytest.raises(RunFolderError) as refusal:
-        folder.read_milestone(5)
+        folder.milestones.read(5)
     expected = sha256_of_bytes(b"weights 5")
     file = tmp_path / "milestones" / "epoch-00005.safetensors"
     assert str(refusal.value) == f"{file}: SHA-256 must be {expected}; the file was altered"
     for content in (b"", b"\xff"):
         file.with_suffix(".sha256").write_bytes(content)
         with pytest.raises(RunFolderError, match=r"epoch-00005\.sha256: cannot be read \("):
-            folder.read_milestone(5)
+            folder.milestones.read(5)
 
 
 def test_in_a_folder_without_sums_of_milestones_the_manifest_has_them(tmp_path: Path) -> None:
     folder = trained(tmp_path)
     for file in (tmp_path / "milestones").glob("*.sha256"):
         file.unlink()
-    assert folder.read_milestone(5) == b"weights 5"  # nothing says otherwise
+    assert folder.milestones.read(5) == b"weights 5"  # nothing says otherwise
     folder.finish({})
-    assert folder.read_milestone(5) == b"weights 5"
+    assert folder.milestones.read(5) == b"weights 5"
     (tmp_path / "milestones" / "epoch-00005.safetensors").write_bytes(b"weights 6")
     with pytest.raises(RunFolderError, match=r"epoch-00005\.safetensors: SHA-256 must be "):
-        folder.read_milestone(5)
+        folder.milestones.read(5)
 
 
 # -- checkpoints ----------------------------------------------------------------------------------------------------
