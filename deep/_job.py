@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from ._folder import RunFolder
+from ._state import restore_state, state_bytes
 from ._store import RunFolderError
 from ._watch import Failure, Watch
 from .config import TrainConfig
@@ -195,23 +195,20 @@ class Job:
         return record | {"seconds": seconds}
 
     def _store(self, epoch: int, record: Metrics) -> None:
-        weights, state = self._state()
+        weights, state = state_bytes(self.model, self.optimiser, self._generators)
         self.run.milestones.save(epoch, weights)
         self.run.append_metrics(record)
         self.run.save_checkpoint(epoch, weights, state)
 
-    def _state(self) -> tuple[bytes, bytes]:
-        """The weights, and all else that decides the next epoch: momentum, generators of order, dropout and noise."""
-        state = {"order": self.order.get_state()}
+    @property
+    def _generators(self) -> dict[str, torch.Generator]:
+        """Those that decide the next epoch, by the names that they are stored under."""
+        found = {"order": self.order}
         if isinstance(self.model, ConvNet):
-            state["dropout"] = self.model.dropout.generator.get_state()
+            found["dropout"] = self.model.dropout.generator
         if self.objective is not None:
-            state["noise"] = self.noise.get_state()
-        for name, parameter in self.model.named_parameters():
-            buffer = self.optimiser.state[parameter].get("momentum_buffer")
-            if buffer is not None:
-                state[f"momentum.{name}"] = buffer
-        return safetensors.torch.save(self.model.state_dict()), safetensors.torch.save(state)
+            found["noise"] = self.noise
+        return found
 
     def _advice(self, epoch: int, failure: Failure | None) -> str:
         where = f"epoch {epoch} gave NaN or infinity"
@@ -231,25 +228,14 @@ class Job:
         kept, weights, state = self.place.from_first(self._sound_part() if self.place.rank == 0 else None)
         if weights:
             try:
-                self._restore(load_tensors(weights, self.run.path), load_tensors(state, self.run.path))
+                stored = load_tensors(weights, self.run.path), load_tensors(state, self.run.path)
+                restore_state(self.model, self.optimiser, self._generators, *stored)
             except (RuntimeError, KeyError) as error:  # sums that match, and the content of something else
                 if isinstance(error, RunFolderError):
                     raise
                 words = " ".join(str(error).split())
                 raise RunFolderError(f"{self.run.path}: checkpoint must be one of this run ({words})") from error
         return list(kept)
-
-    def _restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-        self.model.load_state_dict(dict(weights))
-        self.order.set_state(state["order"])
-        if isinstance(self.model, ConvNet):
-            self.model.dropout.generator.set_state(state["dropout"])
-        if self.objective is not None:
-            self.noise.set_state(state["noise"])
-        for name, parameter in self.model.named_parameters():
-            if f"momentum.{name}" in state:
-                momentum = state[f"momentum.{name}"].to(self.place.device)
-                self.optimiser.state[parameter]["momentum_buffer"] = momentum
 
     def _sound_part(self) -> tuple[list[Metrics], bytes, bytes]:
         """Records, weights and state of the newest sound checkpoint; the folder is put back to that epoch."""
