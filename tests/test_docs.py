@@ -5,6 +5,7 @@ Skipped where the documentation is not beside the tests (the wheel), or where Sp
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import json
 import os
@@ -330,6 +331,20 @@ def test_the_table_of_verdicts_says_what_its_witnesses_show() -> None:
         row["witness"]["at"] = at
         assert "is optimal" not in results.target_table([row])
         assert "near (0, 0, -5)" in results.target_table([row]) or at == "limit"
+
+
+def untold(text: str, folder: str) -> list[str]:
+    """The modules of a folder that a page names neither by itself nor by a pattern."""
+    named = re.findall(r"`([\w*]+\.py)`", text)
+    modules = sorted(path.name for path in (DOCS.parent / folder).glob("*.py") if path.name != "__init__.py")
+    return [module for module in modules if not any(fnmatch.fnmatch(module, name) for name in named)]
+
+
+def test_the_page_of_trust_names_every_trusted_module() -> None:
+    text = (DOCS / "trust.md").read_text(encoding="utf-8")
+    assert untold(text, "theory/checker") == []
+    assert untold(text, "theory/expression") == []
+    assert untold(text.replace("`share.py`", ""), "theory/expression") == ["share.py"]
 
 
 def test_the_page_of_benchmarks_is_the_one_of_its_file() -> None:

@@ -244,6 +244,11 @@ def test_hostile_certificates() -> None:
     assert sum(check_second(data).verified for _, honest, data in CASES if honest) >= 2
 
 
+@pytest.mark.parametrize("claim", ["calibration", "gap"])
+def test_what_it_does_not_treat_it_names(claim: str) -> None:
+    assert check_second(base("hinge") | {"claim": claim}).reason == "cannot treat calibration functions"
+
+
 def test_what_cannot_be_read_is_a_reason(tmp_path: Path) -> None:
     good = base("hinge")
     torn = tmp_path / "torn.json"

@@ -57,6 +57,8 @@ def check_second(certificate: Mapping[str, Any] | str | Path) -> SecondResult:
         claim = str(data.get("claim"))[:40]
         if data.get("format") != "avgmargin certificate" or data.get("version") != 1 or data.get("version") is True:
             raise Cannot("read a certificate of another format or version")
+        if claim in ("calibration", "gap"):
+            raise Cannot("treat calibration functions")
         if claim not in ("consistent", "inconsistent"):
             raise Cannot("read the claim")
         if "classes" in data:
