@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["ask", "check_count", "check_labels", "images_of", "labels_of", "passed"]
+__all__ = [
+    "ask",
+    "check_count",
+    "check_generator",
+    "check_labels",
+    "check_model",
+    "check_number",
+    "images_of",
+    "labels_of",
+    "passed",
+]
 
 _SAID = 160  # characters of what a model says of images that it does not take
 
@@ -53,6 +63,31 @@ def check_count(name: str, value: object, least: int) -> None:
     """Raise ``ValueError`` unless ``value`` is an integer of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+
+
+def check_number(name: str, value: object) -> None:
+    """Raise ``ValueError`` unless ``value`` is one number, whatever its size."""
+    try:
+        if isinstance(value, SupportsFloat):
+            float(value)
+            return
+    except (TypeError, ValueError, OverflowError):  # an array of several, an integer beyond all floats
+        pass
+    raise ValueError(f"{name}={value!r} must be a number")
+
+
+def check_model(model: object) -> None:
+    """Raise ``ValueError`` unless ``model`` is a module of torch."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model of type {type(model).__name__} must be a torch.nn.Module, from x (n, ...) to (n, c)")
+
+
+def check_generator(generator: object) -> None:
+    """Raise ``ValueError`` unless ``generator`` is one of torch's."""
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(
+            f"generator={generator!r} must be a torch.Generator, as torch.Generator().manual_seed(0) makes one"
+        )
 
 
 def ask(model: Callable[[Tensor], Any], x: Tensor, name: str) -> Tensor:

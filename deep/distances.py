@@ -15,6 +15,7 @@ from torch import Tensor
 
 from theory import _html
 
+from ._inputs import check_number
 from .tables import Table
 
 __all__ = ["KINDS", "NORMS", "Box", "Distances", "box_in", "check_box", "check_eps", "distances_table"]
@@ -146,7 +147,8 @@ class Distances:
 
 def check_eps(eps: object) -> None:
     """Raise ``ValueError`` unless eps is a finite number of at least 0."""
-    if not (isinstance(eps, SupportsFloat) and 0.0 <= float(eps) < math.inf):
+    check_number("eps", eps)
+    if not 0.0 <= float(eps) < math.inf:  # type: ignore[arg-type]
         raise ValueError(f"eps={eps!r} must be finite and at least 0")
 
 

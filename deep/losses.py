@@ -8,7 +8,6 @@ gradient that a loss is there for: arrays are refused (``theory`` evaluates loss
 from __future__ import annotations
 
 import math
-from typing import SupportsFloat
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch.nn import functional
 
 from theory.losses import Loss
 
+from ._inputs import check_number
 from ._torch_ops import evaluate_labels, margin
 
 __all__ = ["PENALTIES", "AverageMarginLoss", "ExpressionLoss", "HingePenaltyLoss", "check_weights"]
@@ -146,8 +146,7 @@ class ExpressionLoss(nn.Module):
 def check_weights(mu: float, tau: float) -> None:
     """Raise ``ValueError`` unless mu >= 0 and tau > 0 are finite numbers: the loss is stated for no others."""
     for name, value in (("mu", mu), ("tau", tau)):
-        if not isinstance(value, SupportsFloat):
-            raise ValueError(f"{name}={value!r} must be a number")
+        check_number(name, value)
     if not (math.isfinite(mu) and mu >= 0.0):
         raise ValueError(f"mu={mu!r} must be finite and at least 0; a negative weight would reward small margins")
     if not (math.isfinite(tau) and tau > 0.0):

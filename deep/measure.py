@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from theory.margins import functional_margins, linear_label_margins, linear_margins
 
-from ._inputs import ask, images_of
+from ._inputs import ask, check_model, images_of
 from ._torch_ops import margin
 from .models import ConvNet, LinearClassifier
 
@@ -55,6 +55,7 @@ def margins(model: nn.Module, x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> F
     Raises ``ValueError`` for images that the model does not take, logits that are not (n, c) and finite (a NaN is never
     counted as a margin), images and labels that do not pair, or labels out of range.
     """
+    check_model(model)
     like = next(model.parameters(), torch.zeros(()))
     images = images_of(x).to(device=like.device, dtype=like.dtype)
     logits = logits_of(model, images)

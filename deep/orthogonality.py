@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ._inputs import check_model
+
 __all__ = ["KERNELS", "orthogonality_penalty"]
 
 KERNELS = ("reshaped", "true")
@@ -24,11 +26,15 @@ def orthogonality_penalty(model: nn.Module, kernels: str = "reshaped", *, double
     correlation with itself over space.  It is 0 only where every K(w) has orthonormal rows, so that the norm is 1.
     ``doubled`` counts a weight again for a bias of the same layer, as the loop of the authors' released code does.
 
-    Raises ``ValueError`` for a model without such a weight, or for other kernels.
+    Raises ``ValueError`` for a model without such a weight, for other kernels, and with ``true`` for kernels whose term
+    is another one: those of groups, strides, transposed convolutions, or other than two dimensions.
     Source: Wu & Yu (2019), arXiv 1907.11780; ``true``: Wang, Chen, Chakraborty & Yu (2020), arXiv 1911.12207.
     """
     if kernels not in KERNELS:
         raise ValueError(f"kernels={kernels!r} must be one of {', '.join(map(repr, KERNELS))}")
+    check_model(model)
+    if kernels == "true":
+        _check_convolutions(model)
     names = {name for name, _ in model.named_parameters()}
     total: Tensor | None = None
     for name, parameter in model.named_parameters():
@@ -42,6 +48,16 @@ def orthogonality_penalty(model: nn.Module, kernels: str = "reshaped", *, double
     if total is None:
         raise ValueError(f"model={type(model).__name__} must have a weight with two or more dimensions")
     return total
+
+
+def _check_convolutions(model: nn.Module) -> None:
+    """Raise ``ValueError`` unless every kernel is one of a convolution of images, in one group, at every pixel."""
+    for name, module in model.named_modules():
+        plain = isinstance(module, nn.Conv2d) and module.groups == 1 and module.stride == (1, 1)
+        if not plain and any(parameter.ndim > 2 for parameter in module.parameters(recurse=False)):
+            raise ValueError(
+                f"layer {name!r}, {module!r}, must be a Conv2d with stride 1 and groups 1 for kernels='true'"
+            )
 
 
 class _GramTerm(torch.autograd.Function):

@@ -36,7 +36,8 @@ def search(
     A module is asked in eval mode, and each of its parts put back into its own. In float32 the noise is larger and
     fewer posteriors near a tie are resolved: leave `dtype` at float64 where the loss allows it. Rows go to `device` in
     batches of `batch`.
-    Raises ValueError as `theory.search` does, and TypeError for a loss that returns no tensor.
+    Raises ValueError as `theory.search` does and for a dtype other than these two, and TypeError for a loss that
+    returns no tensor.
 
     >>> import numpy as np, torch
     >>> loss = torch.nn.CrossEntropyLoss(reduction="none")
@@ -45,6 +46,8 @@ def search(
     """
     if batch < 1:
         raise ValueError(f"batch={batch} must be at least 1")
+    if not dtype.is_floating_point or torch.finfo(dtype).bits < 32:
+        raise ValueError(f"dtype={dtype!r} must be torch.float64 or torch.float32: in others nearly all is noise")
 
     def values(scores: NDArray[np.float64], y: NDArray[np.intp]) -> NDArray[np.floating]:
         parts = []

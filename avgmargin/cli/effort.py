@@ -19,6 +19,8 @@ def effort_of(asked: Namespace) -> Effort:
     for name in ("images", "radius", "samples", "steps", "step_size", "published_steps", "seed"):
         if getattr(asked, name, None) is not None:
             chosen[name] = getattr(asked, name)
+    if not 0 <= chosen.get("seed", 0) < 2**63:
+        raise UserError(f"seed={chosen['seed']} must be an integer in 0..{2**63 - 1}")
     for name in ("eps", "pgd_eps"):
         if getattr(asked, name, None) is not None:
             chosen[name] = read_eps(getattr(asked, name))
@@ -26,7 +28,7 @@ def effort_of(asked: Namespace) -> Effort:
 
 
 def read_eps(text: str) -> tuple[float, ...]:
-    """Radii as typed; UserError unless each is a number, finite and at least 0.
+    """Radii as typed, each once; UserError unless each is a number, finite and at least 0, and differs from the others.
 
     >>> read_eps("0.5,1")
     (0.5, 1.0)
@@ -38,4 +40,7 @@ def read_eps(text: str) -> tuple[float, ...]:
     for value in found:
         if not 0.0 <= value < float("inf"):
             raise UserError(f"eps={value:g} must be finite and at least 0")
-    return tuple(dict.fromkeys(found))
+    found = tuple(dict.fromkeys(found))
+    if len({f"{value:g}" for value in found}) < len(found):  # as which they name their results
+        raise UserError(f"eps={text!r} must be numbers that differ in their first six digits")
+    return found

@@ -139,6 +139,10 @@ def attack(asked: Namespace) -> ExitCode:
     effort = effort_of(Namespace(**{**vars(asked), "eps": None, "pgd_eps": None}))
     if asked.objective not in ("margin", "cross-entropy"):
         raise UserError(f"objective={asked.objective!r} must be 'margin' or 'cross-entropy'")
+    if asked.as_published:
+        for flag, value in (("steps", asked.steps), ("step-size", asked.step_size)):
+            if value is not None:
+                raise UserError(f"--{flag} {value:g} is not for --as-published, which takes 1000 steps of .01")
     subject = load_subject(asked.run, asked.data_dir, tell, per_class=asked.per_class, published_as=asked.model)
     (epoch,) = epochs_of(subject, asked.epoch, False)
     found = run(subject, epoch, eps, effort, asked.objective, published=asked.as_published, tell=tell)

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import images_of, labels_of
+from deep._inputs import check_model, images_of, labels_of
 from deep.distances import Box, box_in, check_box
 
 from ._field import Field
@@ -25,11 +25,12 @@ def prepare(
 
     The field's box has its ends in the dtypes of x and of the attack, as the images have their numbers.
 
-    Raises ``ValueError`` in one line for a ``dtype`` that is not floating point, an empty box, an empty set, images
-    that are not real and finite or leave the box, and labels that are not one integer for each image.
+    Raises ``ValueError`` in one line for what is no module, a ``dtype`` that is not floating point, an empty box, an
+    empty set, images that are not real and finite or leave the box, and labels that are not one integer for each image.
     """
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype!r} must be a floating-point type")
+    check_model(model)
     check_box(box)
     given = images_of(x)
     field = Field(model, tuple(given.shape[1:]), dtype, None)

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_generator, check_labels
 from deep.distances import Box, Distances
 
 from ._checks import prepare
@@ -49,6 +49,7 @@ def decision_search(
     """
     check_count("queries", queries, _SHOTS + _HALVINGS)
     check_count("rows", rows, 1)
+    check_generator(generator)
     field, flat, labels = prepare(model, x, y, box, dtype)
     with field.running():
         batches = chunks(len(flat), rows, flat.device)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_generator, check_labels, check_number
 from deep.distances import Box, check_eps
 
 from ._checks import prepare
@@ -103,6 +103,8 @@ def pgd(
     """
     if random_start and generator is None:
         raise ValueError("generator=None must be a torch.Generator with random_start=True")
+    if generator is not None:
+        check_generator(generator)
     settings = _Settings(eps, norm, objective, steps, step_size, floor, rows, leave)
     at, flat, labels = prepare(model, x, y, box, dtype)
     start = flat
@@ -136,6 +138,7 @@ def published_pgd(
     Source: Wu & Yu (2019), section 5; eps 2.0 for the MNIST convolution nets (1.0 for constraint), 1.0 for the MLP, .4
     for the CIFAR convolution net.
     """
+    check_generator(generator)
     settings = _Settings(eps, "l2", "cross-entropy", steps, step_size, PUBLISHED_FLOOR, rows, True)
     if box is None:
         raise ValueError("box=None must be two numbers: the published random start is uniform in the box")
@@ -167,6 +170,7 @@ class _Settings:
         check_count("rows", self.rows, 1)
         for name in ("step_size", "floor"):
             value = getattr(self, name)
+            check_number(name, value)
             if not 0.0 <= value < float("inf") or (name == "step_size" and value == 0.0):
                 rule = "above 0" if name == "step_size" else "at least 0"
                 raise ValueError(f"{name}={value!r} must be finite and {rule}")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_generator, check_labels, check_model
 from deep.distances import Box, check_eps
 
 from ._checks import prepare
@@ -117,6 +117,8 @@ def flags(
 
     Raises ``ValueError`` for wrong arguments, labels out of range among them.
     """
+    check_model(model)
+    check_generator(generator)
     check_count("steps", steps, 1)
     if eps is not None:
         check_eps(eps)

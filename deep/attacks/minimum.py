@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_generator, check_labels
 from deep.distances import Box, Distances
 
 from ._checks import prepare
@@ -81,6 +81,8 @@ def minimum_norm(
     check_count("rows", rows, 1)
     if starts > 2 and generator is None:
         raise ValueError(f"generator=None must be a torch.Generator for starts={starts}: the third start is random")
+    if generator is not None:
+        check_generator(generator)
     field, flat, labels = prepare(model, x, y, box, dtype)
     noise = [  # drawn for all images at once, so that it does not depend on ``rows``
         torch.randn(flat.shape, generator=generator, dtype=torch.float64, device=generator.device).to(flat)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_labels, check_model, check_number
 from deep.distances import Distances
 
 from ._branching import Budget, Rival, search
@@ -57,8 +57,10 @@ def exact_relu(
     positive.
     Source: mixed-integer formulation of Tjeng, Xiao & Tedrake (2019), arXiv 1711.07356, with branching of our own.
     """
+    check_model(model)
     check_count("nodes", nodes, 1)
     for name, value in (("seconds", seconds), ("tolerance", tolerance)):
+        check_number(name, value)
         if not value > 0:
             raise ValueError(f"{name}={value!r} must be positive")
     images, labels = check_images(x, y)

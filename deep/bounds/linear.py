@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from deep._inputs import check_labels, images_of, labels_of
+from deep._inputs import check_labels, check_model, images_of, labels_of
 from deep.distances import NORMS, Box, Distances, box_in, check_box
 from theory.boxed import boxed_linear_distances
 from theory.margins import distances_from_scores
@@ -44,6 +44,7 @@ def linear_distances(
     if norm not in NORMS:
         raise ValueError(f"norm={norm!r} must be one of {', '.join(map(repr, NORMS))}")
     check_box(box)
+    check_model(model)
     images = images_of(x)
     labels = labels_of(y, len(images)).cpu()
     weight, bias = _parameters(model, tuple(images.shape[1:]))

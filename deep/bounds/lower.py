@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels
+from deep._inputs import check_count, check_labels, check_model
 from deep.distances import Distances
 
 from ._product import lipschitz_bounds
@@ -45,6 +45,7 @@ def lower_bound(
     if not methods or any(method not in METHODS for method in methods):
         raise ValueError(f"methods={tuple(methods)!r} must be one or more of {', '.join(map(repr, METHODS))}")
     check_count("steps", steps, 0)
+    check_model(model)
     images, labels = check_images(x, y)
     chain = read_chain(model, images.shape[1:])
     check_labels(labels, len(chain.layers[-1].weight))  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deep._inputs import passed
+from deep._inputs import check_model, passed
 from deep.measure import evaluation_mode
 from deep.models import ConvNet
 
@@ -37,7 +37,7 @@ def operator_norms(model: nn.Module, *, image: Sequence[int] | None = None) -> d
             ``ConvNet``, since the norm of a convolution depends on the size.
     The product over a chain of layers, with 1-Lipschitz functions between, bounds the network's Lipschitz constant.
     Raises ``ValueError`` for convolutions without a size or with another, padding other than by zeros, a layer that is
-    never reached, and matrices in layers of another kind.
+    never reached, weights that are not finite, and matrices in layers of another kind.
     Source: Sedghi, Gupta & Long (2019), arXiv 1805.10408, for circular convolutions.
     """
     layers = _layers(model)
@@ -144,9 +144,12 @@ def _phases(side: int, taps: int, dilation: int) -> NDArray[np.complex128]:
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
+    check_model(model)
     found: dict[str, nn.Linear | nn.Conv2d] = {}
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d) and type(module) in (nn.Linear, nn.Conv2d):
+            if not bool(torch.isfinite(module.weight).all()):
+                raise ValueError(f"layer {name!r}: weights must be finite")
             found[name] = module  # a subclass may compute something else
         elif any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False)):
             raise ValueError(

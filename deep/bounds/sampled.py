@@ -10,7 +10,16 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from deep._inputs import ask, check_count, check_labels, images_of, labels_of
+from deep._inputs import (
+    ask,
+    check_count,
+    check_generator,
+    check_labels,
+    check_model,
+    check_number,
+    images_of,
+    labels_of,
+)
 from deep.distances import NORMS, Distances
 from deep.measure import evaluation_mode
 from theory.margins import DUAL
@@ -61,7 +70,11 @@ def sampled_estimate(
     Raises ``ValueError`` for settings out of range, labels that do not fit, logits or gradients that are not finite.
     Source: Wu & Yu (2019), arXiv 1907.11780; Weng et al. (2018), arXiv 1801.10578.
     """
+    check_model(model)
+    check_generator(generator)
     _check(radius, samples, chunk, spread, norm)
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype!r} must be a floating-point type")
     like = next(model.parameters(), torch.zeros(()))
     kind = like.dtype if dtype is None else dtype
     images = images_of(x).to(device=like.device, dtype=kind)
@@ -223,6 +236,8 @@ def _norms(rows: Tensor, norm: str) -> Tensor:
 
 
 def _check(radius: float, samples: int, chunk: int, spread: float, norm: str) -> None:
+    for name, number in (("radius", radius), ("spread", spread)):
+        check_number(name, number)
     if not (math.isfinite(radius) and radius > 0.0):
         raise ValueError(f"radius={radius!r} must be finite and positive")
     for name, value in (("samples", samples), ("chunk", chunk)):

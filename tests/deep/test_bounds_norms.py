@@ -152,6 +152,12 @@ def test_the_constraint_net_is_not_what_its_penalty_says(shared: object) -> None
 def test_bad_models_are_named() -> None:
     with pytest.raises(ValueError, match=r"image=None must be \(channels, height, width\)"):
         operator_norms(nn.Conv2d(1, 1, 3))
+    for bad in (math.nan, math.inf):
+        layer = nn.Sequential(nn.Linear(2, 2))
+        layer[0].weight.data[0, 1] = bad  # type: ignore[operator, index]
+        for call in (operator_norms, reshaped_norms):
+            with pytest.raises(ValueError, match=r"layer '0': weights must be finite"):
+                call(layer)
     with pytest.raises(ValueError, match=r"model=ReLU must have a linear layer"):
         reshaped_norms(nn.ReLU())
     with pytest.raises(ValueError, match=r"layer '0' of type Bilinear must be Linear or Conv2d"):

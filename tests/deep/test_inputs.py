@@ -18,8 +18,11 @@ from deep import (
     lower_bound,
     margins,
     minimum_norm,
+    operator_norms,
+    orthogonality_penalty,
     pgd,
     published_pgd,
+    reshaped_norms,
     sampled_estimate,
 )
 
@@ -108,6 +111,56 @@ def test_what_is_no_image_or_label_is_one_line(name: str, what: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         MEASURES[name](drawn_model(), x, y)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", [None, "net", abs, torch.nn.functional.relu])
+@pytest.mark.parametrize("name", MEASURES)
+def test_what_is_no_model_is_one_line(name: str, what: Any) -> None:
+    with pytest.raises(ValueError, match=r"model of type \w+ must be a torch.nn.Module") as caught:
+        MEASURES[name](what, X, Y)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_must_be_one_for_norms_and_penalties_too() -> None:
+    for call in (orthogonality_penalty, operator_norms, reshaped_norms):
+        with pytest.raises(ValueError, match=r"model of type function must be a torch.nn.Module"):
+            call(lambda x: x)  # type: ignore[arg-type]
+
+
+NUMBERS: dict[str, tuple[Callable[..., Any], str]] = {
+    "eps": (lambda value: pgd(drawn_model(), X, Y, value), "eps"),
+    "step size": (lambda value: pgd(drawn_model(), X, Y, 0.1, step_size=value), "step_size"),
+    "floor": (lambda value: pgd(drawn_model(), X, Y, 0.1, floor=value), "floor"),
+    "radius": (lambda value: sampled_estimate(drawn_model(), X, Y, radius=value, generator=generator()), "radius"),
+    "spread": (lambda value: sampled_estimate(drawn_model(), X, Y, spread=value, generator=generator()), "spread"),
+    "seconds": (lambda value: exact_relu(drawn_model(), X, Y, seconds=value), "seconds"),
+    "tolerance": (lambda value: exact_relu(drawn_model(), X, Y, tolerance=value), "tolerance"),
+}
+
+
+@pytest.mark.parametrize("value", ["a tenth", None, np.array([0.1, 0.2]), 10**400], ids=["word", "none", "two", "long"])
+@pytest.mark.parametrize("which", NUMBERS)
+def test_what_is_no_number_is_one_line(which: str, value: Any) -> None:
+    call, name = NUMBERS[which]
+    call(0.25)
+    with pytest.raises(ValueError, match=rf"{name}=.* must be a number") as caught:
+        call(value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_generator_is_one_line() -> None:
+    model, none_of_them = drawn_model(), np.random.default_rng(0)
+    calls: tuple[Callable[[Any], Any], ...] = (
+        lambda g: pgd(model, X, Y, 0.1, random_start=True, generator=g),
+        lambda g: published_pgd(model, X, Y, 0.1, generator=g),
+        lambda g: minimum_norm(model, X, Y, starts=3, generator=g),
+        lambda g: decision_search(model, X, Y, generator=g),
+        lambda g: sampled_estimate(model, X, Y, generator=g),
+        lambda g: flags(model, X, Y, generator=g),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=r"generator=.* must be a torch.Generator, as"):
+            call(none_of_them)
 
 
 def test_a_door_left_open_fails_that_test() -> None:

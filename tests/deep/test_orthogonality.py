@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from deep import ConvNet, build_model, orthogonality_penalty
+from deep import ConvNet, build_model, orthogonality, orthogonality_penalty
 
 
 def generator(seed: int = 4) -> torch.Generator:
@@ -71,6 +71,35 @@ def test_true_kernels_are_the_mean_over_frequencies() -> None:
     assert abs(found.item() / orthogonality_penalty(model).item() - 1.0) > 0.01
     with pytest.raises(ValueError, match="kernels='flat' must be one of 'reshaped', 'true'"):
         orthogonality_penalty(model, "flat")
+
+
+OTHERS = [
+    nn.Conv2d(2, 4, 3, groups=2),
+    nn.Conv2d(2, 4, 3, stride=2),
+    nn.Conv2d(2, 4, 3, stride=(1, 2)),
+    nn.ConvTranspose2d(2, 4, 3),
+    nn.Conv1d(2, 4, 3),
+    nn.Conv3d(2, 4, 2),
+]
+
+
+@pytest.mark.parametrize("layer", OTHERS, ids=repr)
+def test_kernels_of_another_operator_are_refused(layer: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, dilation=2), nn.BatchNorm2d(2), layer)
+    assert orthogonality_penalty(model[:2], "true").item() > 0.0
+    assert orthogonality_penalty(model).item() > 0.0  # reshaped: any weight is a matrix
+    with pytest.raises(ValueError, match=r"layer '2', Conv.*, must be a Conv2d with stride 1 and groups 1") as caught:
+        orthogonality_penalty(model, "true")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_term_of_groups_would_be_another_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two groups of one channel, each an isometry: the operator's term is 0, that of its kernel in one group is not."""
+    layer = nn.Conv2d(2, 2, 3, groups=2, bias=False).double()
+    layer.weight.data.zero_()
+    layer.weight.data[:, 0, 1, 1] = 1.0
+    monkeypatch.setattr(orthogonality, "_check_convolutions", lambda model: None)
+    assert orthogonality_penalty(layer, "true").item() == 2.0  # the two rows look like one and the same
 
 
 def test_reshaped_kernels_do_not_bound_the_norm_and_true_ones_see_it() -> None:

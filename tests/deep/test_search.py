@@ -55,6 +55,9 @@ def test_a_module_is_asked_in_eval_mode_and_keeps_its_own() -> None:
 
 
 def test_float32_is_searched_with_its_own_noise() -> None:
+    for dtype in (torch.bfloat16, torch.float16, torch.int64):
+        with pytest.raises(ValueError, match=r"dtype=torch.\w+ must be torch.float64 or torch.float32"):
+            search(torch.nn.CrossEntropyLoss(reduction="none"), 2, rng=np.random.default_rng(1), dtype=dtype)
     seen: list[torch.dtype] = []
 
     def loss(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
