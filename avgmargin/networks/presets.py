@@ -56,12 +56,15 @@ def hardware(asked: Namespace) -> deep.Hardware:
 
 
 def data_folder(dataset: str) -> Path | None:
-    """The folder of a data set where `data fetch` puts it (`deep.data_root`), or None where there is none."""
+    """The folder of a data set where `data fetch` puts it (`deep.data_root`), or None where that holds no file.
+
+    A download that failed may leave an empty folder, or what has come so far under a name that begins with a dot.
+    """
     try:
         folder = deep.data_root() / dataset
     except deep.DataError:  # no home folder and no variable
         return None
-    return folder if folder.is_dir() else None
+    return folder if folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir()) else None
 
 
 def show_list(*, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import deep
 from avgmargin.__main__ import main
+from avgmargin.networks.presets import data_folder
 
 Here = Callable[..., tuple[int, str, str]]
 
@@ -202,3 +203,14 @@ def test_a_published_checkpoint_is_measured_like_a_run(here: Here, shared: Path)
     code, _, err = here("measure", str(file), "--through", *words)
     assert code == 2
     assert "has one set of weights" in err
+
+
+def test_what_a_failed_download_leaves_is_no_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVGMARGIN_DATA", str(tmp_path))
+    assert data_folder("mnist") is None
+    (tmp_path / "mnist").mkdir()
+    assert data_folder("mnist") is None
+    (tmp_path / "mnist" / ".train-images-idx3-ubyte.gz.01234567.part").write_bytes(b"begun")
+    assert data_folder("mnist") is None
+    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"whole")
+    assert data_folder("mnist") == tmp_path / "mnist"
