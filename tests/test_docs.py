@@ -190,13 +190,17 @@ def test_an_option_that_does_not_exist_is_seen() -> None:
     assert unknown_options("    python benchmarks/laws.py --scaling --people\n") == ["benchmarks/laws.py --people"]
 
 
-def test_the_program_that_measures_bounds_says_in_one_line_what_it_needs(
+def test_the_programs_that_measure_checkpoints_say_in_one_line_what_it_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = extension_of(DOCS / "scripts" / "published_bounds.py")
     monkeypatch.setattr(sys, "argv", ["published_bounds.py", "--shared", str(tmp_path)])
     with pytest.raises(SystemExit, match="2"):
         script.main()
+    assert "must be a folder that holds train-images" in capsys.readouterr().err.splitlines()[-1]
+    attacks = extension_of(DOCS / "scripts" / "published_attacks.py")
+    with pytest.raises(SystemExit, match="2"):
+        attacks.main(["--shared", str(tmp_path)])
     assert "must be a folder that holds train-images" in capsys.readouterr().err.splitlines()[-1]
 
 

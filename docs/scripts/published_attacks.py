@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from deep import load_mnist, load_published
+from deep import CheckpointError, DataError, load_mnist, load_published
 from deep.attacks import FixedEps, minimum_norm, pgd, published_pgd
 from theory.storage import write_atomic
 
@@ -166,7 +166,10 @@ def main(argv: list[str]) -> int:
     asked = parser.parse_args(argv)
     if asked.tables:
         return write_tables(asked.check)
-    attack(asked)
+    try:
+        attack(asked)
+    except (CheckpointError, DataError) as error:
+        parser.error(str(error))
     return 0
 
 
