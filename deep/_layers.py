@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ._inputs import check_generator
+
 __all__ = ["Dropout", "conv3x3", "linear"]
 
 
@@ -50,6 +52,7 @@ class Dropout(nn.Module):
 
 
 def _uniform(layer: nn.Module, fan_in: int, generator: torch.Generator) -> None:
+    check_generator(generator)
     bound = 1.0 / math.sqrt(fan_in)
     with torch.no_grad():
         for parameter in layer.parameters():  # weight, then bias

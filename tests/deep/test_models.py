@@ -50,6 +50,12 @@ def test_initial_weights_come_from_the_generator_alone(name: str) -> None:
         assert not torch.equal(value, other.state_dict()[key])
 
 
+@pytest.mark.parametrize("name", ["linear", "mlp", "mnist-cnn"])
+def test_the_global_generator_is_no_default(name: str) -> None:
+    with pytest.raises(ValueError, match="generator=None must be a torch.Generator"):
+        build_model(name, generator=None)  # type: ignore[arg-type]
+
+
 def test_initial_weights_are_uniform_on_their_interval() -> None:
     weight = build_model("mlp", 784, 10, generator=generator()).state_dict()["fc1.weight"].double().numpy().ravel()
     bound = 1.0 / math.sqrt(784)
