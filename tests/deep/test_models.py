@@ -52,7 +52,7 @@ def test_initial_weights_come_from_the_generator_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "mnist-cnn"])
 def test_the_global_generator_is_no_default(name: str) -> None:
-    with pytest.raises(ValueError, match="generator=None must be a torch.Generator"):
+    with pytest.raises(ValueError, match=r"generator=None must be a torch\.Generator"):
         build_model(name, generator=None)  # type: ignore[arg-type]
 
 
