@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import tomli_w
 
 from theory.storage import sha256_of_bytes, sha256_of_file, write_atomic
 
+from ._locks import Taken, alone
 from ._milestones import Milestones
 from ._store import RunFolderError, dump_json, read_object, writing
 
@@ -71,6 +73,17 @@ class RunFolder:
             write_atomic(self.path / "config.toml", tomli_w.dumps(dict(config)).encode())
         except OSError as error:
             raise RunFolderError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Write in the folder while no other process does; raises ``RunFolderError`` where one does, after a wait."""
+        try:
+            with alone(self.path):
+                yield
+        except Taken:
+            raise RunFolderError(
+                f"{self.path}: another process trains in this folder; wait, or give another one"
+            ) from None
 
     def reopen(self, config: Mapping[str, Any]) -> None:
         """Make a run unfinished, with this configuration in place of the stored one; raises ``RunFolderError``."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from ._idx import DataError
+from ._locks import take
 from .sums import differs
 
 __all__ = ["transfer"]
@@ -29,7 +29,9 @@ def transfer(url: str, folder: Path, name: str, plain: bool, sums: tuple[int, st
     part = folder / f".{name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("a+b") as file, _alone(file, part):
+        with part.open("a+b") as file:
+            if not take(file.fileno()):  # two downloads would write into each other
+                raise DataError(f"{part.name}: another process is fetching this file into {folder}")
             begun = file.seek(0, os.SEEK_END) > 0
             reason = _download(url, file, sums[0] + _SLACK, timeout)
             wrong = differs(part, plain, sums) if reason is None else None
@@ -110,18 +112,3 @@ def _download(url: str, file: IO[bytes], limit: int, timeout: float) -> str | No
     finally:
         file.flush()
     return None
-
-
-@contextmanager
-def _alone(file: IO[bytes], path: Path) -> Any:
-    """A lock on an open file where the system has one: two downloads would write into each other."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DataError(f"{path.name}: another process is fetching this file into {path.parent}") from None
-    yield

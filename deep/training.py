@@ -45,8 +45,8 @@ def train(
     A folder that is done with this configuration and these data gives its stored result without work, after its files
     have been checked; one that was interrupted is taken up at the last sound checkpoint, and ends with the same bits as
     if it had not been (same versions, threads, processor and ``hardware``; ``seconds`` aside).  ``epochs`` alone may be
-    larger than in the folder: the run goes on, and ends as one that had so many from the start.  Two processes must not
-    share a folder.
+    larger than in the folder: the run goes on, and ends as one that had so many from the start.  A folder in which
+    another process trains is refused after some seconds, where the system has locks.
 
     ``hardware`` says where it is computed.  Its further processes are started anew: a script that asks for several
     needs ``if __name__ == "__main__"``, and its weights are those of one process up to the order of sums.
@@ -77,18 +77,14 @@ def train(
             done = load_run(folder)
             if epochs == config.epochs:
                 return done
-        run.check_writable()
-        changed = _differences(run.read_json("env.json") or {}, here)
-        if changed:
-            notes.append(f"taken up in another environment ({', '.join(changed)}): the same bits are not promised")
-        if epochs != config.epochs:
-            run.reopen(config.to_dict())
-            notes.append(f"extended from {epochs} to {config.epochs} epochs")
-    if hardware.processes > 1:
-        complete_in_processes(config, dataset, run.path, notes, progress, hardware)
-        return load_run(folder)
-    with _threads(config.threads):
-        return _Job(config, dataset, run, notes, make_place(hardware, config.dtype)).complete(progress)
+    with run.alone():
+        if stored is not None:
+            notes += _take_up(run, epochs, config, here)
+        if hardware.processes > 1:
+            complete_in_processes(config, dataset, run.path, notes, progress, hardware)
+            return load_run(folder)
+        with _threads(config.threads):
+            return _Job(config, dataset, run, notes, make_place(hardware, config.dtype)).complete(progress)
 
 
 def environment(config: TrainConfig, dataset: Dataset, hardware: Hardware = _ONE) -> dict[str, Any]:
@@ -121,6 +117,18 @@ def _check_same_run(run: RunFolder, stored: Mapping[str, Any], config: TrainConf
     if data != {"name": dataset.name, "sha256": dataset.fingerprint}:
         raise RunFolderError(f"{run.path}: was made with other data of the name {dataset.name!r}; give another folder")
     return int(stored["epochs"])
+
+
+def _take_up(run: RunFolder, epochs: int, config: TrainConfig, here: Mapping[str, Any]) -> list[str]:
+    """Make a folder that had so many epochs ready to go on; what is to be said of that."""
+    notes = []
+    run.check_writable()
+    if changed := _differences(run.read_json("env.json") or {}, here):
+        notes.append(f"taken up in another environment ({', '.join(changed)}): the same bits are not promised")
+    if epochs != config.epochs:
+        run.reopen(config.to_dict())
+        notes.append(f"extended from {epochs} to {config.epochs} epochs")
+    return notes
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
