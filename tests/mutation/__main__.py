@@ -10,9 +10,9 @@ unharmed tests and some seconds, is killed.
 `--each` mutants of each part (parser, readers, checker, second), the parts named by `--only` (by default all but the
 last); its other words are parts of file names. The results of a sample are kept by its seed in `--out`, one by one, so
 that a run that was stopped goes on. `--again` runs those that survived once more, after tests were added; what dies
-then is counted apart. `--further` gives the survivors to the slow tests of their modules instead, up to so many seconds
-each, or to those of them that `--choose` selects (an expression of pytest's -k); a test that then fails must pass
-without the mutant. `tests/mutation/survivors.toml` explains survivors by what they change.
+then is counted apart, with `--further` too. `--further` gives the survivors to the slow tests of their modules instead,
+up to so many seconds each, or to those of them that `--choose` selects (an expression of pytest's -k); a test that then
+fails must pass without the mutant. `tests/mutation/survivors.toml` explains survivors by what they change.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def main(argv: list[str]) -> int:
             if asked.further:
                 row = found[mutant.key] | trials.further(mutant, asked.further, asked.choose)
             else:
-                row = trials.run(mutant) | {"slow_test": False, "after_new_test": False}
-                row["after_new_test"] = asked.again and row["killed"]
+                row = trials.run(mutant) | {"slow_test": False}
+            row["after_new_test"] = asked.again and row["killed"]
             found[mutant.key] = row
             keep()
             word = "killed" if row["killed"] else "SURVIVED"
