@@ -78,7 +78,8 @@ def train(
             if epochs == config.epochs:
                 return done
     with run.alone():
-        if stored is not None:
+        if stored is not None:  # read again: another process may have extended the run until the folder was free
+            epochs = _check_same_run(run, run.stored_config() or stored, config, dataset)
             notes += _take_up(run, epochs, config, here)
         if hardware.processes > 1:
             complete_in_processes(config, dataset, run.path, notes, progress, hardware)

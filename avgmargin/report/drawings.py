@@ -57,12 +57,18 @@ def _near_tie(table: Table) -> Figure:
     return figure
 
 
+def _curves(panel: Axes, table: Table) -> None:
+    """The further columns against the first, each in the style of its name."""
+    values = _columns(table)
+    first, *names = table["columns"]
+    for name in names:
+        colour, line = STYLES[name]
+        panel.plot(values[first], values[name], line, color=colour, label=NAMES.get(name, name))
+
+
 def _minimisers(table: Table) -> Figure:
     figure, (panel,) = _panels(1)
-    values = _columns(table)
-    for name in table["columns"][1:]:
-        colour, line = STYLES[name]
-        panel.plot(values["eta"], values[name], line, color=colour, label=NAMES.get(name, name))
+    _curves(panel, table)
     panel.axvline(0.5, color=MUTED, linewidth=0.8)
     panel.axhline(0.0, color=MUTED, linewidth=0.8)
     for x in (table["limit"], 1.0 - table["limit"]):
@@ -82,10 +88,7 @@ def _minimisers(table: Table) -> Figure:
 
 def _calibration(table: Table) -> Figure:
     figure, (panel,) = _panels(1)
-    values = _columns(table)
-    for name in table["columns"][1:]:
-        colour, line = STYLES[name]
-        panel.plot(values["theta"], values[name], line, color=colour, label=NAMES.get(name, name))
+    _curves(panel, table)
     panel.set(
         xlabel="excess 0-1 risk θ (probability)", ylabel="ψ(θ) (units of loss)", xlim=(0.0, 0.3), ylim=(-0.004, 0.15)
     )

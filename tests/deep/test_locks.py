@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +67,23 @@ def test_a_killed_process_holds_nothing(tmp_path: Path, impatient: None) -> None
         holder.stdout.close()  # type: ignore[union-attr]
     with _locks.alone(tmp_path, 0.1):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_read_before_the_folder_was_free_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process extends the run to four epochs while this call, which asks for three, waits for the folder."""
+    deep.train(config(2), toy(), tmp_path / "run")
+    waiting = _locks.alone
+
+    @contextlib.contextmanager
+    def extended_meanwhile(path: Path) -> Iterator[None]:
+        monkeypatch.setattr(_folder, "alone", waiting)
+        deep.train(config(4), toy(), path)
+        with waiting(path):
+            yield
+
+    monkeypatch.setattr(_folder, "alone", extended_meanwhile)
+    with pytest.raises(deep.RunFolderError, match="was made with epochs=4, not 3"):
+        deep.train(config(3), toy(), tmp_path / "run")
+    assert len(deep.train(config(4), toy(), tmp_path / "run").metrics) == 5
