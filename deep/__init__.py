@@ -1,6 +1,7 @@
 """Torch: loss modules, models, data, training and measured margins.  Importing this package imports torch."""
 
 from . import plot as plot
+from ._inputs import ModelError as ModelError
 from ._store import RunFolderError as RunFolderError
 from .attacks import FixedEps as FixedEps
 from .attacks import Flag as Flag

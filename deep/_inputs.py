@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 __all__ = [
+    "ModelError",
     "ask",
     "check_count",
     "check_generator",
@@ -23,6 +24,10 @@ __all__ = [
 ]
 
 _SAID = 160  # characters of what a model says of images that it does not take
+
+
+class ModelError(ValueError):
+    """A method was given a model that it is not for, or cannot read; others may well serve."""
 
 
 def images_of(x: Tensor | ArrayLike) -> Tensor:

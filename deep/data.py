@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import importlib.metadata
 import io
+import math
 import os
 import zipfile
 import zlib
@@ -114,10 +115,13 @@ def load_mnist5k(seed: int = 0, *, train_per_class: int = 400) -> Dataset:
 
     The file is sorted by class; each class is permuted and split (``train_per_class`` to train, the rest to test), and
     both parts are shuffled, all from ``numpy.random.default_rng(seed)``.  The parsed file is cached (``cache_folder``).
-    Raises ``ValueError`` for a split that leaves a part empty, ``DataError`` where the file is missing or damaged.
+    Raises ``ValueError`` for another seed than 0, 1, ... or a split that leaves a part empty, ``DataError`` where the
+    file is missing or damaged.
     """
-    if not 1 <= train_per_class <= 499:
+    if not _whole(train_per_class, 1, 499):
         raise ValueError(f"train_per_class={train_per_class!r} must lie in 1..499 (500 digits in each class)")
+    if not _whole(seed, 0):
+        raise ValueError(f"seed={seed!r} must be an integer of at least 0")
     pixels, labels = _mnist5k_bytes()
     rng = np.random.default_rng(seed)
     train, test = [], []
@@ -127,6 +131,10 @@ def load_mnist5k(seed: int = 0, *, train_per_class: int = 400) -> Dataset:
         test.append(members[train_per_class:])
     chosen, rest = rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
     return dataset_of_bytes("mnist5k", pixels[chosen], labels[chosen], pixels[rest], labels[rest])
+
+
+def _whole(value: object, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int | np.integer) and bool(least <= value <= most)
 
 
 def cache_folder() -> Path | None:

@@ -39,7 +39,7 @@ class Part:
 
 
 def measure_part(name: str, model: nn.Module, dataset: deep.Dataset, effort: Effort, tau: float) -> Result:
-    """The result of one part; a method that cannot be used on this model says so under `skipped`.
+    """The result of one part; a method that is not for this model says so under `skipped`.
 
     `tau` is the truncation of the run's penalty.
     """
@@ -47,7 +47,7 @@ def measure_part(name: str, model: nn.Module, dataset: deep.Dataset, effort: Eff
     torch.set_num_threads(1)
     try:
         return PARTS[name].work(model.eval(), dataset, effort, tau)
-    except (ValueError, NotImplementedError) as error:
+    except deep.ModelError as error:
         return {"skipped": str(error)}
     finally:
         torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
 
-from deep._inputs import images_of, labels_of
+from deep._inputs import ModelError, images_of, labels_of
 from deep._layers import Dropout
 from deep.measure import evaluation_mode
 from deep.models import MLP, ConvNet, LinearClassifier
@@ -33,7 +33,7 @@ class _Reader:
         if kind is nn.Linear:
             assert isinstance(module, nn.Linear)
             if len(self.shape) != 1 or self.shape[0] != module.in_features:
-                raise ValueError(
+                raise ModelError(
                     f"layer {name!r} takes vectors of {module.in_features}; images of shape {self.shape} reach it"
                 )
             self.layers.append(Affine(name, _double(module.weight), _bias(module, module.out_features)))
@@ -49,7 +49,7 @@ class _Reader:
         elif kind in (nn.Flatten, nn.Unflatten):
             self.reshape(tuple(module(torch.zeros(1, *self.shape)).shape[1:]))
         elif kind not in (nn.Identity, nn.Dropout, Dropout):
-            raise ValueError(f"layer {name!r} of type {type(module).__name__} must be one that a rigorous bound knows")
+            raise ModelError(f"layer {name!r} of type {type(module).__name__} must be one that a rigorous bound knows")
 
     def reshape(self, shape: Shape) -> None:
         if shape != self.shape:
@@ -64,18 +64,18 @@ class _Reader:
     def _pool(self, name: str, module: nn.MaxPool2d) -> None:
         plain = module.padding in (0, (0, 0)) and module.dilation in (1, (1, 1)) and not module.ceil_mode
         if not plain or module.return_indices:
-            raise ValueError(f"layer {name!r}: pooling must be without padding, dilation, ceil_mode and return_indices")
+            raise ModelError(f"layer {name!r}: pooling must be without padding, dilation, ceil_mode and return_indices")
         layer = Pool(_pair(module.kernel_size), _pair(module.stride))
         self.layers.append(layer)
         self.shape = tuple(layer(torch.zeros(1, *self.shape)).shape[1:])
 
 
 def convolution(name: str, module: nn.Conv2d, shape: Shape) -> Convolution:
-    """Read a convolution that is given images of this shape; ``ValueError`` for a padding other than by zeros."""
+    """Read a convolution that is given images of this shape; ``ModelError`` for a padding other than by zeros."""
     if module.padding_mode != "zeros" or module.padding == "same":
-        raise ValueError(f"layer {name!r}: padding must be by zeros, the same number on either side")
+        raise ModelError(f"layer {name!r}: padding must be by zeros, the same number on either side")
     if len(shape) != 3 or shape[0] != module.in_channels:
-        raise ValueError(
+        raise ModelError(
             f"layer {name!r} takes images of {module.in_channels} channels; images of shape {shape} reach it"
         )
     padding = (0, 0) if isinstance(module.padding, str) else _pair(module.padding)
@@ -89,23 +89,23 @@ def read_chain(model: nn.Module, shape: Sequence[int]) -> Chain:
 
     Known are ``LinearClassifier``, ``MLP``, ``ConvNet``, ``nn.Linear`` and (nested) ``nn.Sequential`` of Linear,
     Conv2d, ReLU, MaxPool2d, Flatten, Unflatten, Dropout and Identity, ending in a Linear with at least two outputs.
-    Raises ``ValueError``, with the layer's name, for anything else, and for whatever may change what a module of a
+    Raises ``ModelError``, with the layer's name, for anything else, and for whatever may change what a module of a
     known type computes: forward hooks, its own or those of all modules, and a ``forward`` put on the module itself.  A
     bound of a network that was misread is none.
     """
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
-        raise ValueError("torch must have no forward hooks on all modules, which may change what they compute")
+        raise ModelError("torch must have no forward hooks on all modules, which may change what they compute")
     reader = _Reader(tuple(int(size) for size in shape))
     with evaluation_mode(model):  # a parametrised weight (a spectral norm, say) is another one in training mode
         for name, module in _modules(model, ""):
             reader.add(name, module)
     if not reader.layers or not isinstance(last := reader.layers[-1], Affine) or len(last.weight) < 2:
-        raise ValueError(f"model={type(model).__name__} must end in a linear layer with at least two outputs")
+        raise ModelError(f"model={type(model).__name__} must end in a linear layer with at least two outputs")
     for layer in reader.layers:
         if isinstance(layer, Affine | Convolution) and not (
             torch.isfinite(layer.weight).all() and torch.isfinite(layer.bias).all()
         ):
-            raise ValueError(f"layer {layer.name!r}: weights must be finite")
+            raise ModelError(f"layer {layer.name!r}: weights must be finite")
     return Chain(tuple(reader.layers))
 
 
@@ -139,18 +139,17 @@ def _modules(model: nn.Module, place: str) -> Iterator[tuple[str, nn.Module]]:
     elif kind in _KNOWN:
         yield "", model
     else:
-        raise ValueError(
-            f"model={type(model).__name__} must be one of this package's, or nn.Sequential of layers that are known"
-        )
+        what = f"layer {place!r} of type {kind.__name__}" if place else f"model={kind.__name__}"
+        raise ModelError(f"{what} must be one of this package's, or nn.Sequential of layers that are known")
 
 
 def _check_untouched(name: str, module: nn.Module) -> None:
-    """Raise ``ValueError`` where a module may compute something else than its type says."""
+    """Raise ``ModelError`` where a module may compute something else than its type says."""
     what = f"layer {name!r}" if name else f"model={type(module).__name__}"
     if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(f"{what} must have no forward hooks, which may change what it computes")
+        raise ModelError(f"{what} must have no forward hooks, which may change what it computes")
     if "forward" in vars(module):
-        raise ValueError(f"{what} must have the forward of its type, {type(module).__name__}; it has its own")
+        raise ModelError(f"{what} must have the forward of its type, {type(module).__name__}; it has its own")
 
 
 def _kind(module: nn.Module) -> type[nn.Module]:
@@ -170,7 +169,7 @@ _KNOWN = (nn.Linear, nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.Flatten, nn.Unflatten,
 
 def _double(value: Tensor) -> Tensor:
     if not value.is_floating_point() or value.is_meta:
-        raise ValueError(f"weights of {value.dtype} on {value.device} must be real, and at hand")
+        raise ModelError(f"weights of {value.dtype} on {value.device} must be real, and at hand")
     return value.detach().double().cpu()
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from deep._inputs import check_count, check_labels, check_model, check_number
+from deep._inputs import ModelError, check_count, check_labels, check_model, check_number
 from deep.distances import Distances
 
 from ._branching import Budget, Rival, search
@@ -53,8 +53,8 @@ def exact_relu(
     ``inf`` is a distance only where it is proved that no image has another prediction.  Exact means: in float64, up to
     ``tolerance``; a step counts when f_c - f_j is at most 1e-11 of the sum of its terms' sizes, and bounds are products
     of float64 whose rounding is not charged.
-    Raises ``ValueError`` for another network, images or labels that do not fit, and a budget or tolerance that is not
-    positive.
+    Raises ``ModelError`` for another network, ``ValueError`` for images or labels that do not fit, and for a budget or
+    tolerance that is not positive.
     Source: mixed-integer formulation of Tjeng, Xiao & Tedrake (2019), arXiv 1711.07356, with branching of our own.
     """
     check_model(model)
@@ -66,7 +66,7 @@ def exact_relu(
     images, labels = check_images(x, y)
     dense = read_chain(model, images.shape[1:]).dense
     if dense is None or len(dense) > 2:
-        raise ValueError(f"model={type(model).__name__} must have one hidden layer, of ReLU, between linear layers")
+        raise ModelError(f"model={type(model).__name__} must have one hidden layer, of ReLU, between linear layers")
     check_labels(labels, len(dense[-1].weight))
     points = images.flatten(1).numpy()
     layers = [(layer.weight.numpy(), layer.bias.numpy()) for layer in dense]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from deep._inputs import check_labels, check_model, images_of, labels_of
+from deep._inputs import ModelError, check_labels, check_model, images_of, labels_of
 from deep.distances import NORMS, Box, Distances, box_in, check_box
 from theory.boxed import boxed_linear_distances
 from theory.margins import distances_from_scores
@@ -33,8 +33,8 @@ def linear_distances(
     norm  : ``l2``, ``linf`` or ``l1``.
 
     Computed in float64 on the CPU, whatever the dtype of model and images; correct up to its rounding.
-    Raises ``ValueError`` for a model that is not linear, images that are not finite or not in the box, labels that do
-    not fit, and an unknown norm.
+    Raises ``ModelError`` for a model that is not linear, ``ValueError`` for images that are not finite or not in the
+    box, labels that do not fit, and an unknown norm.
 
     >>> model = torch.nn.Linear(2, 2)
     >>> model.weight.data, model.bias.data = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.zeros(2)
@@ -70,7 +70,7 @@ def linear_distances(
 def _parameters(model: nn.Module, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     dense = read_chain(model, shape).dense
     if dense is None or len(dense) != 1:
-        raise ValueError(f"model={type(model).__name__} must be linear: one linear layer, and nothing that bends")
+        raise ModelError(f"model={type(model).__name__} must be linear: one linear layer, and nothing that bends")
     return dense[0].weight, dense[0].bias
 
 

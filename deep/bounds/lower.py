@@ -38,8 +38,8 @@ def lower_bound(
     every rounding is bounded and taken off.  The classes are those of that network; where rounding could change which
     class is the largest, the bound is 0.  Assumed: float64 sums and products are those of IEEE 754, without underflow,
     in any order of summation.
-    Raises ``ValueError`` for a model that cannot be read as a chain of known layers, images or labels that do not fit,
-    and unknown methods.
+    Raises ``ModelError`` for a model that cannot be read as a chain of known layers, ``ValueError`` for images or
+    labels that do not fit, and unknown methods.
     Source: Szegedy et al. (2014) for the product; Zhang et al. (2018), arXiv 1811.00866 (CROWN), for the relaxation.
     """
     if not methods or any(method not in METHODS for method in methods):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deep._inputs import check_model, passed
+from deep._inputs import ModelError, check_model, passed
 from deep.measure import evaluation_mode
 from deep.models import ConvNet
 
@@ -36,7 +36,7 @@ def operator_norms(model: nn.Module, *, image: Sequence[int] | None = None) -> d
     image : (channels, height, width) of what the model is given; needed where it has convolutions and is not a
             ``ConvNet``, since the norm of a convolution depends on the size.
     The product over a chain of layers, with 1-Lipschitz functions between, bounds the network's Lipschitz constant.
-    Raises ``ValueError`` for convolutions without a size or with another, padding other than by zeros, a layer that is
+    Raises ``ModelError`` for convolutions without a size or with another, padding other than by zeros, a layer that is
     never reached, weights that are not finite, and matrices in layers of another kind.
     Source: Sedghi, Gupta & Long (2019), arXiv 1805.10408, for circular convolutions.
     """
@@ -149,14 +149,14 @@ def _layers(model: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d) and type(module) in (nn.Linear, nn.Conv2d):
             if not bool(torch.isfinite(module.weight).all()):
-                raise ValueError(f"layer {name!r}: weights must be finite")
+                raise ModelError(f"layer {name!r}: weights must be finite")
             found[name] = module  # a subclass may compute something else
         elif any(parameter.ndim >= 2 for parameter in module.parameters(recurse=False)):
-            raise ValueError(
+            raise ModelError(
                 f"layer {name!r} of type {type(module).__name__} must be Linear or Conv2d to have a norm here"
             )
     if not found:
-        raise ValueError(f"model={type(model).__name__} must have a linear layer or a convolution")
+        raise ModelError(f"model={type(model).__name__} must have a linear layer or a convolution")
     return found
 
 
@@ -166,7 +166,7 @@ def _sizes(
     """The shapes of what reaches each convolution, from one pass of an image of zeros."""
     shape = tuple(image) if image is not None else model.image if isinstance(model, ConvNet) else None
     if shape is None:
-        raise ValueError("image=None must be (channels, height, width): the norm of a convolution depends on the size")
+        raise ModelError("image=None must be (channels, height, width): the norm of a convolution depends on the size")
     found: dict[str, set[tuple[int, ...]]] = {}
     handles = []
     try:
@@ -185,5 +185,5 @@ def _sizes(
             handle.remove()
     for name, module in layers.items():
         if isinstance(module, nn.Conv2d) and name not in found:
-            raise ValueError(f"layer {name!r} must be reached by the model's forward pass")
+            raise ModelError(f"layer {name!r} must be reached by the model's forward pass")
     return found

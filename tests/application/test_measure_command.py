@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import deep
 from avgmargin.__main__ import main
+from avgmargin.networks.effort import Effort
+from avgmargin.networks.parts import measure_part
 from avgmargin.networks.presets import data_folder
 
 Here = Callable[..., tuple[int, str, str]]
@@ -214,3 +217,16 @@ def test_what_a_failed_download_leaves_is_no_data_set(tmp_path: Path, monkeypatc
     assert data_folder("mnist") is None
     (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"whole")
     assert data_folder("mnist") == tmp_path / "mnist"
+
+
+def test_only_a_model_that_a_method_is_not_for_is_skipped() -> None:
+    data = deep.load_mnist5k(3)
+    curved = torch.nn.Sequential(torch.nn.Linear(784, 4), torch.nn.Tanh(), torch.nn.Linear(4, 10))
+    effort = Effort(images=4)
+    found = measure_part("lower", curved, data, effort, 5.0)
+    assert found["skipped"].startswith("layer '1' of type Tanh must be one of this package's, or nn.Sequential")
+    assert "product_true" in measure_part("norms", curved, data, effort, 5.0)  # which need no known functions between
+    with torch.no_grad():
+        curved[2].bias[3] = torch.nan
+    with pytest.raises(ValueError, match=r"logits\[0\]=.* must be finite"):  # a fault, and no part that is not for it
+        measure_part("functional", curved, data, effort, 5.0)

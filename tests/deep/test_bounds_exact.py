@@ -271,7 +271,10 @@ def test_scip_agrees(seed: int) -> None:
             {"model": nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3))},
             r"model=Sequential must have one hidden layer",
         ),
-        ({"model": nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 3))}, r"model=Tanh must be one of"),
+        (
+            {"model": nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 3))},
+            r"layer '1' of type Tanh must be one of",
+        ),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], message: str) -> None:

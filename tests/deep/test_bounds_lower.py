@@ -322,7 +322,10 @@ def test_rows_that_differ_by_less_than_a_square_can_show_are_no_equal_rows() -> 
         ({"methods": ()}, r"methods=\(\) must be one or more of 'norms', 'relaxation'"),
         ({"methods": ("crown",)}, r"methods=\('crown',\) must be"),
         ({"steps": -1}, r"steps=-1 must be an integer of at least 0"),
-        ({"model": nn.Sequential(nn.Linear(3, 2), nn.Softmax(1))}, r"model=Softmax must be one of this package's"),
+        (
+            {"model": nn.Sequential(nn.Linear(3, 2), nn.Softmax(1))},
+            r"layer '1' of type Softmax must be one of this",
+        ),
         ({"model": nn.Sequential(nn.Linear(3, 2), nn.ReLU())}, r"model=Sequential must end in a linear layer"),
         ({"model": nn.Linear(3, 1)}, r"model=Linear must end in a linear layer with at least two outputs"),
         ({"model": hooked()}, r"layer '0' must have no forward hooks"),

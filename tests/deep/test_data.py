@@ -10,6 +10,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,10 +254,16 @@ def test_mlxtend_is_not_imported(tmp_path: Path, cache: Path) -> None:
     assert found.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("bad", [0, 500, -1])
-def test_a_split_must_leave_both_parts(bad: int) -> None:
+@pytest.mark.parametrize("bad", [0, 500, -1, 1.5])
+def test_a_split_must_leave_both_parts(bad: Any) -> None:
     with pytest.raises(ValueError, match=f"train_per_class={bad} must lie in 1..499"):
         load_mnist5k(train_per_class=bad)
+
+
+@pytest.mark.parametrize("bad", [-1, 0.5, None])
+def test_a_split_has_a_seed(bad: Any) -> None:
+    with pytest.raises(ValueError, match=f"seed={bad} must be an integer of at least 0"):
+        load_mnist5k(bad)
 
 
 def test_a_table_of_another_shape_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
