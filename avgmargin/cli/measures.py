@@ -35,7 +35,8 @@ def add_measure(parser: Parser) -> None:
     parser.value("--pgd-eps", metavar="E,E", help="radii of the parts pgd and pgd-published (default 1,2)")
     parser.value("--steps", type=int, metavar="N", help="steps of the part pgd (default 200)")
     parser.value("--published-steps", type=int, metavar="N", help="steps of the part pgd-published (default 1000)")
-    parser.value("--out", metavar="DIR", help="folder of measure.json (default <folder of RUN>/measured/<RUN>)")
+    where = "<folder of RUN>/measured/<RUN>; of a checkpoint file, runs/measured/<NAME>"
+    parser.value("--out", metavar="DIR", help=f"folder of measure.json (default {where})")
     json_flag(parser)
 
 

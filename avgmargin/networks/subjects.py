@@ -21,7 +21,7 @@ from deep.published import PUBLISHED_SHA256
 from theory.storage import sha256_of_bytes
 
 from .experiments import DataSource, load
-from .presets import DATA_VARIABLE, data_folder
+from .presets import DATA_VARIABLE, data_for
 
 __all__ = ["Subject", "data_for", "load_subject", "weights_sha256"]
 
@@ -113,17 +113,6 @@ def load_subject(
         None,
         model,
     )
-
-
-def data_for(dataset: str, data_dir: str | None) -> Path | None:
-    """The folder of a data set: `data_dir` itself or its subfolder of that name, else below $AVGMARGIN_DATA, else None.
-
-    A folder counts as the subfolder's parent where it has one of the data set's name.
-    """
-    if data_dir is None:
-        return data_folder(dataset)
-    inside = Path(data_dir) / dataset
-    return inside if inside.is_dir() else Path(data_dir)
 
 
 def weights_sha256(model: nn.Module) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import deep
 from avgmargin.common.errors import UserError
 from avgmargin.networks.experiments import DataSource, load
-from avgmargin.networks.presets import DATA_VARIABLE, check_folder
-from avgmargin.networks.subjects import data_for
+from avgmargin.networks.presets import DATA_VARIABLE, check_folder, data_for
 
 from .training_jobs import TrainJob, effective
 

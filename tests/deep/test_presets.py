@@ -138,17 +138,21 @@ def test_data_below_a_folder_of_the_environment(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idx_folder(here / "data" / "fashion-mnist")
-    words = ["train", "fashion-lr-plain", "--epochs", "1", "--out", "run", "--json"]
-    assert main(words) == 2
+    words = ["train", "fashion-lr-plain", "--epochs", "1", "--json"]
+    assert main([*words, "--out", "run"]) == 2
     error = capsys.readouterr().err
     assert "preset 'fashion-lr-plain' needs --data-dir, a folder with the files of fashion-mnist" in error
     monkeypatch.setenv("AVGMARGIN_DATA", str(here / "data"))
-    assert main(words) == 0
+    assert main([*words, "--out", "run"]) == 0
     assert json.loads(capsys.readouterr().out)["data"]["train"] == 30
     assert main(["data", "list", "--json"]) == 0
     rows = {row["name"]: row["folder"] for row in json.loads(capsys.readouterr().out)["datasets"]}
     assert rows["fashion-mnist"] == str(here / "data" / "fashion-mnist")
     assert rows["mnist"] is None
+    monkeypatch.delenv("AVGMARGIN_DATA")
+    for folder in ("data", "data/fashion-mnist"):  # that of all data sets, or that of this one
+        assert main([*words, "--out", f"run-{len(folder)}", "--data-dir", folder]) == 0
+        assert json.loads(capsys.readouterr().out)["data"]["train"] == 30
 
 
 def test_a_preset_of_mnist_without_files_says_that_it_takes_fewer(
