@@ -80,7 +80,7 @@ def test_linear_classifiers_reach_the_exact_distance(box: Any, dtype: Any, start
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_published_linear_checkpoint(shared: Path, dtype: torch.dtype) -> None:
-    """Its least distance of these is .004: float32 logits differ by a processor's order of sums, float64 ones hardly."""
+    """The least distance is .004: float32 logits differ by a processor's order of sums, float64 ones do not."""
     data = load_mnist(shared / "data" / "mnist")
     model, _ = load_published(shared / "reference" / "MNISTLR_01000.tar")
     x, y = torch.tensor(data.test_x[:100]), torch.tensor(data.test_y[:100])
