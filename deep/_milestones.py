@@ -42,6 +42,15 @@ class Milestones:
                     write_atomic(path, data)
                     self.sums[path.name] = sha256_of_bytes(data)
 
+    def drop_after(self, epoch: int) -> None:
+        """Delete what is kept of later epochs, half-written ones too; raises ``RunFolderError``."""
+        for file in self._path.glob("epoch-*.*"):
+            number = file.stem.removeprefix("epoch-")
+            if number.isdecimal() and int(number) > epoch:
+                self.sums.pop(file.name, None)
+                with writing(file):
+                    file.unlink()
+
     def files(self) -> dict[int, Path]:
         """The kept weights by epoch, in order."""
         names = {file.stem.removeprefix("epoch-"): file for file in self._path.glob("epoch-*.safetensors")}

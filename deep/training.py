@@ -45,8 +45,9 @@ def train(
     A folder that is done with this configuration and these data gives its stored result without work, after its files
     have been checked; one that was interrupted is taken up at the last sound checkpoint, and ends with the same bits as
     if it had not been (same versions, threads, processor and ``hardware``; ``seconds`` aside).  ``epochs`` alone may be
-    larger than in the folder: the run goes on, and ends as one that had so many from the start.  A folder in which
-    another process trains is refused after some seconds, where the system has locks.
+    another than in the folder: a larger number, or, of a run that has not ended, a smaller one that it has not passed.
+    The run goes on, or stops there, and ends as one that had so many from the start.  A folder in which another process
+    trains is refused after some seconds, where the system has locks.
 
     ``hardware`` says where it is computed.  Its further processes are started anew: a script that asks for several
     needs ``if __name__ == "__main__"``, and its weights are those of one process up to the order of sums.
@@ -108,8 +109,8 @@ def _check_same_run(run: RunFolder, stored: Mapping[str, Any], config: TrainConf
     asked = config.to_dict()
     stored = {**TrainConfig().to_dict(), **stored}  # a field that is younger than the folder has its default
     for key in {**asked, **stored}:
-        if key == "epochs" and isinstance(stored[key], int) and stored[key] < asked[key]:
-            continue  # the one field that may grow
+        if key == "epochs" and isinstance(stored[key], int) and _can_end(run, stored[key], config.epochs):
+            continue  # the one field that may change
         if stored.get(key) != asked.get(key):
             raise RunFolderError(
                 f"{run.path}: was made with {key}={stored.get(key)!r}, not {asked.get(key)!r}; give another folder"
@@ -120,6 +121,13 @@ def _check_same_run(run: RunFolder, stored: Mapping[str, Any], config: TrainConf
     return int(stored["epochs"])
 
 
+def _can_end(run: RunFolder, epochs: int, wanted: int) -> bool:
+    """Whether a run of so many epochs can be made one of ``wanted``: it has not passed them, nor ended before."""
+    if wanted >= epochs:
+        return True
+    return run.read_json("summary.json") is None and len(run.read_metrics()[0]) - 1 <= wanted
+
+
 def _take_up(run: RunFolder, epochs: int, config: TrainConfig, here: Mapping[str, Any]) -> list[str]:
     """Make a folder that had so many epochs ready to go on; what is to be said of that."""
     notes = []
@@ -128,7 +136,8 @@ def _take_up(run: RunFolder, epochs: int, config: TrainConfig, here: Mapping[str
         notes.append(f"taken up in another environment ({', '.join(changed)}): the same bits are not promised")
     if epochs != config.epochs:
         run.reopen(config.to_dict())
-        notes.append(f"extended from {epochs} to {config.epochs} epochs")
+        run.milestones.drop_after(config.epochs)  # which a kill may have left without a record
+        notes.append(f"{'extended' if config.epochs > epochs else 'cut'} from {epochs} to {config.epochs} epochs")
     return notes
 
 

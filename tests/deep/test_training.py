@@ -449,6 +449,27 @@ def test_a_run_may_grow_and_ends_as_a_longer_one(
         train(short, toy, tmp_path / "run")
 
 
+@VARIANTS
+@pytest.mark.parametrize("wanted", [3, 4])
+def test_a_run_under_way_may_be_cut_where_it_has_not_been_yet(
+    toy: Dataset, tmp_path: Path, config: TrainConfig, wanted: int
+) -> None:
+    expected = train(replace(config, epochs=wanted), toy, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(config, toy, tmp_path / "run", stop_at(3))
+    for name in ("safetensors", "sha256"):  # a kill may leave the weights of an epoch that has no record yet
+        shutil.copy(tmp_path / f"run/milestones/epoch-00002.{name}", tmp_path / f"run/milestones/epoch-00005.{name}")
+    with pytest.raises(RunFolderError, match="was made with epochs=6, not 2"):
+        train(replace(config, epochs=2), toy, tmp_path / "run")
+    result = train(replace(config, epochs=wanted), toy, tmp_path / "run")
+    assert result.notes[0] == f"cut from 6 to {wanted} epochs"
+    assert_same_run(tmp_path / "run", result, tmp_path / "whole", expected)
+    kept = [set(load_progress(tmp_path / name).milestones) for name in ("run", "whole")]
+    assert kept[0] == kept[1]
+    with pytest.raises(RunFolderError, match=f"was made with epochs={wanted}, not {wanted - 1}"):  # now it has ended
+        train(replace(config, epochs=wanted - 1), toy, tmp_path / "run")
+
+
 def test_an_altered_run_does_not_grow(toy: Dataset, tmp_path: Path) -> None:
     train(replace(CONFIG, epochs=2), toy, tmp_path)
     with (tmp_path / "metrics.jsonl").open("ab") as file:
@@ -588,7 +609,7 @@ def test_a_folder_of_another_configuration_is_refused(toy: Dataset, tmp_path: Pa
         train(replace(CONFIG, epochs=2), toy, tmp_path)
     else:
         with pytest.raises(Interrupted):
-            train(replace(CONFIG, epochs=2), toy, tmp_path, stop_at(0))
+            train(replace(CONFIG, epochs=2), toy, tmp_path, stop_at(2))
     for change, message in (({"lr": 0.06}, "lr=0.5, not 0.06"), ({"epochs": 1}, "epochs=2, not 1")):
         with pytest.raises(RunFolderError, match=f"was made with {message}; give another folder"):
             train(replace(CONFIG, **({"epochs": 2} | change)), toy, tmp_path)
