@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .intervals import LEVEL, difference
-from .readings import Number, Run, accuracy, margin_through, mean_margin, robustness
+from .intervals import LEVEL, difference, paired_error
+from .readings import Number, Run, Sample, accuracy, margin_through, mean_margin, robustness
 
 __all__ = ["RULES", "TITLES", "Answer", "compare_shares", "families", "glance", "judge"]
 
@@ -25,7 +25,8 @@ _LATE = 20  # last points of a curve, from which its noise is read
 _LOST = 0.01  # of accuracy: what may be lost and still be called kept
 _OPEN = "not decided"
 _INTERVAL = (
-    f"{LEVEL:.0%} interval, the wider of two: across images, and, with two seeds or more on each side, across seeds by "
+    f"{LEVEL:.0%} interval, the wider of two: across images (by the differences on the same images where the values of "
+    "single images were kept, else as of two samples), and, with two seeds or more on each side, across seeds by "
     "Welch's t"
 )
 TITLES = {
@@ -38,8 +39,9 @@ RULES = {
     "a": (
         "From epoch 1 to the end of a finished run. The average falls (rises) where its change is "
         f"below (above) zero by more than {_ERRORS:g} errors: on a curve of every epoch the error is the standard "
-        f"deviation over its last {_LATE} points, on sampled images the standard error of the two means. A minimum is "
-        "a number of the fixed images that it is taken over, and says nothing of others. Over all training images it "
+        f"deviation over its last {_LATE} points, on sampled images the standard error of the two means, or of "
+        "the mean change on the same images where the values of single images were kept. A minimum is a number of the "
+        "fixed images that it is taken over, and says nothing of others. Over all training images it "
         "rises where its change exceeds the same noise of its own curve. Over sampled images it has no error bar, and "
         f"is shown beside what decides: the 5% quantile, which rises where its {LEVEL:.0%} order-statistic interval at "
         "the end lies wholly above that of epoch 1. The claim holds where the average falls and the minimum rises, "
@@ -140,7 +142,8 @@ def _change(curve: Mapping[str, Any] | None, end: int) -> dict[str, Any] | None:
         numbers |= {"error": noise["mean"], "least": _moves(least, noise["minimum"])}
     else:
         errors = [curve["errors"][place] for place in (first, last)]
-        numbers |= {"error": None if None in errors else math.hypot(*errors)}
+        paired = _paired(*([curve["samples"][place]] for place in (first, last)))
+        numbers |= {"error": paired if paired is not None else None if None in errors else math.hypot(*errors)}
         ends = [curve["low"][place] for place in (first, last)]
         numbers |= {"low": ends, "least": _apart(*(end["interval"] for end in ends))}
     return {**numbers, "average": _moves(mean, numbers["error"]), "kind": curve["kind"], "on": curve["on"]}
@@ -240,8 +243,22 @@ def _difference(
     errors = [[number.error for number in side if number.error is not None] for side in (left, right)]
     # the same images for every seed: their error does not shrink with the number of seeds
     means = [statistics.fmean(e) if len(e) == len(s) else None for e, s in zip(errors, (left, right), strict=True)]
-    found = difference([n.value for n in left], [n.value for n in right], (means[0], means[1]), comparisons)
+    paired = _paired([n.sample for n in left], [n.sample for n in right])
+    found = difference([n.value for n in left], [n.value for n in right], (means[0], means[1]), comparisons, paired)
     return None if found is None else {**found, "kind": left[0].kind}
+
+
+def _paired(left: Sequence[Sample | None], right: Sequence[Sample | None]) -> float | None:
+    """Standard error of a difference on the same images, each the mean of its side; None for other images."""
+    samples = [sample for sample in (*left, *right) if sample is not None]
+    kinds = {(sample.data, len(sample.values), sample.shares) for sample in samples}
+    if len(samples) < len(left) + len(right) or len(kinds) != 1:
+        return None
+    means = [
+        [statistics.fmean(image) for image in zip(*(sample.values for sample in side if sample), strict=True)]
+        for side in (left, right)
+    ]
+    return paired_error(*means, shares=samples[0].shares)
 
 
 def _word(found: Mapping[str, Any], level: float = 0.0) -> str:

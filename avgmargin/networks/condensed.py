@@ -35,13 +35,15 @@ _CURVES = tuple(
     )
 )
 _PER_IMAGE = ("values", "correct")
+_COMPARED = ("estimate", "attack", "attack-unboxed")  # parts that the claims compare image by image
 _LOW = 0.05  # the quantile of signed distances that has its interval
 
 
 def condense(folder: Path, measured: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a page needs of a run, finished or under way; `measured` is its `measure.json`, where there is one.
 
-    Values of single images are dropped, and the interval of their 5% quantile (`intervals.order_interval`) is kept.
+    Values of single images are kept as `signed` distances (None: not found) where claims compare them: after epoch 1
+    and at the end. The interval of their 5% quantile (`intervals.order_interval`) is kept of every part and epoch.
     Raises UserError for what is no run.
     """
     try:
@@ -63,7 +65,7 @@ def condense(folder: Path, measured: Mapping[str, Any] | None) -> dict[str, Any]
         "epochs_done": max(0, len(found.metrics) - 1),
         "epochs_wanted": _wanted(found.config),
         "curves": curves,
-        "measured": None if measured is None else _without_images(measured),
+        "measured": None if measured is None else _measured(measured),
     }
 
 
@@ -110,10 +112,20 @@ def thinned(count: int, most: int = _POINTS) -> list[int]:
     return sorted({*early, *range(0, count, step), count - 1})
 
 
-def _low(part: Mapping[str, Any]) -> list[float | None]:
+def _measured(measured: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = _without_images(measured)
+    rows = measured.get("epochs", [])
+    for old, new in zip(rows, kept.get("epochs", []), strict=True):
+        if old is rows[-1] or old["epoch"] == 1:
+            for name in _COMPARED:
+                if all(key in old["parts"].get(name, {}) for key in _PER_IMAGE):
+                    new["parts"][name]["signed"] = [_short(d) for d in _signed(old["parts"][name])]
+    return kept
+
+
+def _signed(part: Mapping[str, Any]) -> list[float]:
     far = [math.inf if distance is None else distance for distance in part["values"]]
-    signed = [distance if right else -distance for distance, right in zip(far, part["correct"], strict=True)]
-    return [_short(end) for end in order_interval(signed, _LOW)]
+    return [distance if right else -distance for distance, right in zip(far, part["correct"], strict=True)]
 
 
 def _short(value: Any) -> float | None:
@@ -126,7 +138,11 @@ def _without_images(value: Any) -> Any:
     """The value without those of single images; where they were, the interval of their low quantile, signed."""
     if isinstance(value, Mapping):
         kept = {key: _without_images(inner) for key, inner in value.items() if key not in _PER_IMAGE}
-        return kept if not all(key in value for key in _PER_IMAGE) else kept | {"q05_interval": _low(value)}
+        return (
+            kept
+            if not all(key in value for key in _PER_IMAGE)
+            else kept | {"q05_interval": [_short(end) for end in order_interval(_signed(value), _LOW)]}
+        )
     if isinstance(value, list):
         return [_without_images(inner) for inner in value]
     return _short(value) if isinstance(value, float) else value

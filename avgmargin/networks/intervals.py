@@ -12,7 +12,15 @@ from typing import Any
 
 from scipy import special
 
-__all__ = ["LEVEL", "difference", "order_interval", "paired_difference", "share_error", "share_interval"]
+__all__ = [
+    "LEVEL",
+    "difference",
+    "order_interval",
+    "paired_difference",
+    "paired_error",
+    "share_error",
+    "share_interval",
+]
 
 LEVEL = 0.95  # of all intervals that one verdict looks at, together
 _ROUNDING = 1e-12  # relative spread below which values are the same number
@@ -23,16 +31,19 @@ def difference(
     right: Sequence[float],
     errors: tuple[float | None, float | None],
     comparisons: int = 1,
+    paired: float | None = None,
 ) -> dict[str, Any] | None:
     """The difference of two means with an interval at level 1 - (1 - LEVEL) / comparisons (Bonferroni).
 
     left, right : one value for each seed.
     errors      : the standard errors of the two sides across the images, None where there is no way to tell.
     comparisons : of how many this is one, all of which shall be covered at once with probability LEVEL.
+    paired      : the standard error of the difference itself, where both sides were measured on the same images, whose
+                  ease or difficulty is then common to both (`paired_error`).
 
-    The half-width is the largest of what can be told: across images z * hypot(errors); across seeds, with at least two
-    on each side, t * hypot(s_1 / sqrt(n_1), s_2 / sqrt(n_2)) with Welch's degrees of freedom. The same images attacked
-    in both runs make the two shares go together, so that the first errs to the wide side. None where neither is known.
+    The half-width is the larger of what can be told: across images z * paired, or z * hypot(errors) where that is not
+    known, as of two samples of images; across seeds, with at least two on each side, t * hypot(s_1 / sqrt(n_1), s_2 /
+    sqrt(n_2)) with Welch's degrees of freedom. None where neither is known.
     Source: Welch (1947).
 
     >>> found = difference([0.5], [0.7], (0.03, 0.04))
@@ -46,9 +57,12 @@ def difference(
     means = [statistics.fmean(side) for side in (left, right)]
     tail = (1.0 - LEVEL) / comparisons / 2.0
     widths: list[tuple[float, float, str]] = []  # half-width, standard error, across what
-    if errors[0] is not None and errors[1] is not None:
+    normal = -float(special.ndtri(tail))
+    if paired is not None:
+        widths.append((normal * paired, paired, "the same images"))
+    elif errors[0] is not None and errors[1] is not None:
         error = math.hypot(errors[0], errors[1])
-        widths.append((-float(special.ndtri(tail)) * error, error, "images"))
+        widths.append((normal * error, error, "images"))
     spreads = None
     if len(left) > 1 and len(right) > 1:
         spreads = [statistics.stdev(side) for side in (left, right)]
@@ -103,6 +117,26 @@ def paired_difference(left: Sequence[float], right: Sequence[float], comparisons
         "interval": None if alike else [change - half, change + half],
         "level": level,
     }
+
+
+def paired_error(left: Sequence[float], right: Sequence[float], *, shares: bool) -> float | None:
+    """Standard error of the mean of right - left, values on the same images in the same order; None for one image.
+
+    s / sqrt(n) with the standard deviation s of the differences d. Of `shares` (values in [0, 1], a mean of which is a
+    share of images) sqrt(sum d^2 + 1 - (sum d)^2 / (n + 2)) / (n + 2): two images more, half an image in each of the
+    four cases of right and wrong, so that it is never 0. Source: Agresti and Min (2005).
+
+    >>> paired_error([0.1, 0.5, 0.9], [0.3, 0.7, 1.1], shares=False) < 1e-15
+    True
+    >>> round(paired_error([1, 1, 0, 0], [1, 1, 1, 1], shares=True), 3)
+    0.347
+    """
+    changes = [after - before for before, after in zip(left, right, strict=True)]
+    n = len(changes)
+    if shares:
+        square = sum(change**2 for change in changes) + 1.0 - sum(changes) ** 2 / (n + 2)
+        return math.sqrt(square) / (n + 2)
+    return None if n < 2 else statistics.stdev(changes) / math.sqrt(n)
 
 
 def order_interval(values: Sequence[float], q: float) -> list[float | None]:

@@ -13,18 +13,34 @@ from typing import Any
 from .intervals import share_error
 from .tables import final_parts
 
-__all__ = ["Number", "Run", "accuracy", "margin_through", "mean_margin", "robustness", "share_of"]
+__all__ = ["Number", "Run", "Sample", "accuracy", "margin_through", "mean_margin", "robustness", "share_of"]
 
 Run = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Sample:
+    """Values on single images, in order: the first test images of the data with fingerprint `data`.
+
+    `shares` says that each is 0 or 1, so that their mean is a share of images.
+    """
+
+    data: str
+    values: tuple[float, ...]
+    shares: bool = False
+
+
+@dataclass(frozen=True)
 class Number:
-    """A value with its standard error across images, None where there is no way to tell it, and what it is."""
+    """A value with its standard error across images, None where there is no way to tell it, and what it is.
+
+    `sample` has the values on single images whose mean it is, where they were kept.
+    """
 
     value: float
     error: float | None
     kind: str
+    sample: Sample | None = None
 
 
 def mean_margin(run: Run, reading: str) -> Number | None:
@@ -42,7 +58,7 @@ def mean_margin(run: Run, reading: str) -> Number | None:
         part = parts.get("estimate" if reading == "as published" else "attack-unboxed", {})
     if part.get("signed_mean") is None:
         return None
-    return Number(part["signed_mean"], _error(part), part["kind"])
+    return Number(part["signed_mean"], _error(part), part["kind"], _sample(run, part))
 
 
 def robustness(run: Run, reading: str) -> dict[str, Number]:
@@ -50,15 +66,18 @@ def robustness(run: Run, reading: str) -> dict[str, Number]:
     parts = final_parts(run)
     if reading == "honest":
         part = parts.get("attack", {})
-        shares = part.get("robust_accuracy", {})
-        return {eps: share_of(share, part["images"]) for eps, share in shares.items()}
+        shares, sample = part.get("robust_accuracy", {}), _sample(run, part)
+        return {eps: share_of(share, part["images"], _beyond(sample, float(eps))) for eps, share in shares.items()}
     part = parts.get("pgd-published", {})
-    return {f"{row['eps']:g}": share_of(row["robust_accuracy"], part["images"]) for row in part.get("rows", [])}
+    return {
+        f"{row['eps']:g}": share_of(row["robust_accuracy"], part["images"], _standing(run, row))
+        for row in part.get("rows", [])
+    }
 
 
-def share_of(share: float, images: int) -> Number:
+def share_of(share: float, images: int, sample: Sample | None = None) -> Number:
     """A robust accuracy under an attack on so many images, which is an upper bound, with its binomial error."""
-    return Number(share, share_error(share, images), "upper")
+    return Number(share, share_error(share, images), "upper", sample)
 
 
 def accuracy(run: Run) -> Number | None:
@@ -69,7 +88,7 @@ def accuracy(run: Run) -> Number | None:
 
 
 def margin_through(run: Run, reading: str) -> dict[str, Any] | None:
-    """Average and minimum margin by epoch: `epochs`, `mean`, `minimum`, `errors`, `low`, `kind`, `on`; None without.
+    """By epoch: `epochs`, `mean` and `minimum` margin, `errors`, `samples`, `low`, `kind`, `on`; None without.
 
     Of a linear model every stored epoch, on the training images, exactly; of others the kept epochs that were measured,
     on the test images that were attacked; `low` is then their 5% quantile with its interval (`condense`), by epoch.
@@ -84,6 +103,7 @@ def margin_through(run: Run, reading: str) -> dict[str, Any] | None:
             "mean": curves[f"{name}_mean"],
             "minimum": curves[f"{name}_min"],
             "errors": None,
+            "samples": None,
             "low": None,
             "kind": "exact",
             "on": "all training images",
@@ -99,10 +119,32 @@ def margin_through(run: Run, reading: str) -> dict[str, Any] | None:
         "mean": [part["signed_mean"] for part in parts],
         "minimum": [part["minimum"] for part in parts],
         "errors": [_error(part) for part in parts],
+        "samples": [_sample(run, part) for part in parts],
         "low": [{"value": part.get("q05"), "interval": part.get("q05_interval")} for part in parts],
         "kind": parts[0]["kind"],
         "on": f"{parts[0]['images']} test images",
     }
+
+
+def _sample(run: Run, part: Mapping[str, Any]) -> Sample | None:
+    """The signed distances of single images; None where they were not kept, or one of them was not found."""
+    signed = part.get("signed")
+    return None if not signed or None in signed else Sample(_data(run), tuple(signed))
+
+
+def _beyond(sample: Sample | None, eps: float) -> Sample | None:
+    """1 where a signed distance exceeds eps, else 0."""
+    return None if sample is None else Sample(sample.data, tuple(float(v > eps) for v in sample.values), shares=True)
+
+
+def _standing(run: Run, row: Mapping[str, Any]) -> Sample | None:
+    """1 where an image withstood an attack of a fixed size, else 0."""
+    robust = row.get("robust")
+    return None if not robust else Sample(_data(run), tuple(map(float, robust)), shares=True)
+
+
+def _data(run: Run) -> str:
+    return str(((run.get("measured") or {}).get("data") or {}).get("sha256"))
 
 
 def _error(part: Mapping[str, Any]) -> float | None:

@@ -182,7 +182,10 @@ def pgd(published: bool) -> Way:
                 )
             else:
                 found = attacks.pgd(model, x, y, eps, steps=effort.steps, step_size=effort.step_size)
-            rows.append({"eps": eps, "robust_accuracy": float(found.accuracy), "vanished": float(found.vanished)})
+            row: Result = {"eps": eps, "robust_accuracy": float(found.accuracy), "vanished": float(found.vanished)}
+            if len(y) <= _SHOWN:
+                row["robust"] = "".join("01"[robust] for robust in found.robust.tolist())
+            rows.append(row)
         steps, size = (effort.published_steps, 0.01) if published else (effort.steps, effort.step_size)
         settings = {"objective": "cross-entropy" if published else "margin", "steps": steps, "step_size": size}
         return {"kind": "upper", "norm": "l2", "box": [0.0, 1.0], "images": len(y), **settings, "rows": rows}

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from avgmargin.networks.condensed import _without_images
-from avgmargin.networks.intervals import LEVEL, difference, order_interval, share_error
+from avgmargin.networks.intervals import LEVEL, difference, order_interval, paired_error, share_error
 
 DRAWS = 400
 
@@ -54,6 +54,57 @@ def test_four_intervals_together_cover_as_often_as_they_say() -> None:
     tolerance = 5.0 * math.sqrt(0.05 * 0.95 / DRAWS)  # five standard errors of the count
     assert missed[4] / DRAWS < 0.05 + tolerance
     assert missed[1] / DRAWS > 0.05 + tolerance  # the broken twin: no correction
+
+
+def outside(interval: list[float], true: float) -> bool:
+    return not interval[0] <= true <= interval[1]
+
+
+def test_what_two_runs_do_on_the_same_images_covers_and_is_narrower_than_two_samples() -> None:
+    """Hard images are hard for both: the spread that is common to them does not blur the difference."""
+    rng, images, true = np.random.default_rng(17), 60, 0.1
+    missed, widths = 0, []
+    for _ in range(DRAWS):
+        ease = rng.normal(1.0, 0.6, images)
+        left, right = ease + rng.normal(0.0, 0.1, images), ease + true + rng.normal(0.0, 0.1, images)
+        errors = (float(left.std(ddof=1)) / math.sqrt(images), float(right.std(ddof=1)) / math.sqrt(images))
+        paired = paired_error(left.tolist(), right.tolist(), shares=False)
+        found = [difference([left.mean()], [right.mean()], errors, paired=p) for p in (paired, None)]
+        assert found[0] is not None
+        assert found[1] is not None
+        assert (found[0]["by"], found[1]["by"]) == ("the same images", "images")
+        missed += outside(found[0]["interval"], true)
+        widths.append(found[0]["error"] / found[1]["error"])
+    assert missed / DRAWS < 0.05 + 5.0 * math.sqrt(0.05 * 0.95 / DRAWS)
+    assert max(widths) < 0.3  # sqrt(.1^2 + .1^2) against sqrt(2 (.6^2 + .1^2)) is .16
+
+
+@pytest.mark.parametrize("chances", [(0.02, 0.08), (0.0, 0.05), (0.2, 0.3)])
+def test_shares_of_the_same_images_cover(chances: tuple[float, float]) -> None:
+    """`chances` of an image to be lost and to be won; few of either are where an unguarded error is 0, or nearly."""
+    rng, images = np.random.default_rng(23), 60
+    missed, unguarded = 0, 0
+    for _ in range(DRAWS):
+        kind = rng.choice(3, images, p=[*chances, 1.0 - sum(chances)])
+        left, right = (kind != 1).astype(float), (kind != 0).astype(float)
+        error = paired_error(left.tolist(), right.tolist(), shares=True)
+        assert error is not None
+        assert error > 0.0
+        true = chances[1] - chances[0]
+        for guarded, one in ((True, error), (False, paired_error(left.tolist(), right.tolist(), shares=False))):
+            found = difference([left.mean()], [right.mean()], (None, None), paired=one)
+            assert found is not None
+            missed += guarded and outside(found["interval"], true)
+            unguarded += not guarded and outside(found["interval"], true)
+    tolerance = 5.0 * math.sqrt(0.05 * 0.95 / DRAWS)
+    assert missed / DRAWS < 0.05 + tolerance
+    assert unguarded / DRAWS > 0.05 + tolerance or chances != (0.0, 0.05)  # the broken twin, where few images decide
+
+
+def test_one_image_has_no_spread() -> None:
+    assert paired_error([0.3], [0.5], shares=False) is None
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        paired_error([0.3, 0.4], [0.5], shares=False)
 
 
 def test_an_order_interval_covers_the_quantile_of_what_was_drawn() -> None:

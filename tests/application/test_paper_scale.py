@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,6 +254,68 @@ def test_several_eps_are_corrected_for(family: dict[str, Any]) -> None:
         [{"1": left, "2": left}], [{"1": share_of(0.9, 100), "2": share_of(0.1, 100)}], "x", "honest"
     )
     assert mixed.verdict == "mixed"
+
+
+def with_images(runs: dict[str, Any], shift: float, data: str = "one") -> dict[str, Any]:
+    """The runs with values of single images: spread by 1 between images, the second run's larger by about `shift`."""
+    found = copy.deepcopy(runs)
+    for run, more in zip(found.values(), (0.0, shift), strict=True):
+        run["measured"]["data"] = {"sha256": "one" if more == 0.0 else data}
+        for row in run["measured"]["epochs"]:
+            for name in ("estimate", "attack-unboxed", "attack"):
+                if name in row["parts"]:
+                    signed = [i / 50 - 0.5 + more + 0.02 * (-1) ** i * (more > 0.0) for i in range(100)]
+                    row["parts"][name] |= {"signed": signed, "signed_mean": statistics.fmean(signed)}
+        for pgd in run["measured"]["epochs"][-1]["parts"]["pgd-published"]["rows"]:
+            pgd["robust"] = "".join("01"[i / 50 - 0.5 + more > 1.0] for i in range(100))
+            pgd["robust_accuracy"] = pgd["robust"].count("1") / 100
+    return found
+
+
+def test_values_on_the_same_images_decide_what_two_samples_do_not(family: dict[str, Any]) -> None:
+    answers = {
+        data: deep_claims.judge({name: [run] for name, run in with_images(family, 0.1, data).items()}, "mnist-mlp")
+        for data in ("one", "other")
+    }
+
+    def found(data: str, claim: str, reading: str) -> Any:
+        (answer,) = [
+            a for a in answers[data]
+            if (a.claim, a.reading) == (claim, reading) and a.about.startswith("mnist-mlp-reg")
+        ]  # fmt: skip
+        return answer
+
+    for reading in ("as published", "honest"):
+        paired, apart = found("one", "b", reading), found("other", "b", reading)
+        assert (paired.verdict, apart.verdict) == ("holds", "not decided")  # .1 of a spread of 1, on 100 images
+        assert (paired.numbers["by"], apart.numbers["by"]) == ("the same images", "images")
+        assert paired.numbers["difference"] == apart.numbers["difference"] == pytest.approx(0.1, abs=1e-9)
+        assert paired.numbers["error"] == pytest.approx(0.02 / math.sqrt(99), rel=1e-6)
+        assert {row["by"] for row in found("one", "c", reading).numbers.values()} == {"the same images"}
+        assert {row["by"] for row in found("other", "c", reading).numbers.values()} == {"images"}
+
+
+def test_an_image_that_was_not_found_leaves_the_rest_unpaired(family: dict[str, Any]) -> None:
+    runs = with_images(family, 0.1)
+    runs["mnist-mlp-reg"]["measured"]["epochs"][-1]["parts"]["attack-unboxed"]["signed"][3] = None
+    (answer,) = [
+        a for a in deep_claims.judge({name: [run] for name, run in runs.items()}, "mnist-mlp")
+        if (a.claim, a.reading) == ("b", "honest") and a.about.startswith("mnist-mlp-reg")
+    ]  # fmt: skip
+    assert answer.numbers["by"] == "images"
+
+
+def test_training_is_followed_on_the_same_images(family: dict[str, Any]) -> None:
+    """Every image loses .1 but for a ripple, of a spread of 1 between images: falls, which two samples cannot say."""
+    runs = copy.deepcopy(family)
+    rows = {row["epoch"]: row["parts"]["attack-unboxed"] for row in runs["mnist-mlp-plain"]["measured"]["epochs"]}
+    rows[1]["signed"] = [i / 50 - 0.5 for i in range(100)]
+    rows[200]["signed"] = [value - 0.1 + 0.02 * (-1) ** i for i, value in enumerate(rows[1]["signed"])]
+    for epoch in (1, 200):
+        rows[epoch]["signed_mean"] = statistics.fmean(rows[epoch]["signed"])
+    assert verdicts(runs, "mnist-mlp-plain")["a", "honest"] == "holds"
+    del rows[200]["signed"]
+    assert verdicts(runs, "mnist-mlp-plain")["a", "honest"] == "not decided"
 
 
 def test_runs_of_unequal_length_are_not_compared(family: dict[str, Any]) -> None:
