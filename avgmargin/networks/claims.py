@@ -53,8 +53,9 @@ RULES = {
         "straddles 0."
     ),
     "c": (
-        "Difference of the robust accuracies at each eps above 0 with its interval as in (b), binomial across the "
-        f"images attacked, and widened so that all eps of one comparison are covered together with {LEVEL:.0%} "
+        "Difference of the robust accuracies at each eps above 0 with its interval as in (b), across images by Agresti "
+        "and Min's pairs or else binomial, "
+        f"and widened so that all eps of one comparison are covered together with {LEVEL:.0%} "
         "(Bonferroni: each at 1 - 5%/k for k values of eps). It holds where an interval lies above 0 and none below, "
         "fails the other way round, is mixed where both occur, and not decided where all straddle 0. Several "
         "comparisons, of other presets or readings, are not corrected for one another."
