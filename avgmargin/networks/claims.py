@@ -24,6 +24,7 @@ _ERRORS = 2.0  # standard errors or deviations that a change must exceed: a chan
 _LATE = 20  # last points of a curve, from which its noise is read
 _LOST = 0.01  # of accuracy: what may be lost and still be called kept
 _OPEN = "not decided"
+_SHORT = "stopped early"
 _INTERVAL = (
     f"{LEVEL:.0%} interval, the wider of two: across images (by the differences on the same images where the values of "
     "single images were kept, else as of two samples), and, with two seeds or more on each side, across seeds by "
@@ -45,7 +46,8 @@ RULES = {
         "rises where its change exceeds the same noise of its own curve. Over sampled images it has no error bar, and "
         f"is shown beside what decides: the 5% quantile, which rises where its {LEVEL:.0%} order-statistic interval at "
         "the end lies wholly above that of epoch 1. The claim holds where the average falls and the minimum rises, "
-        "fails where one of them does the opposite, and is not decided else. With several seeds all must agree."
+        "fails where one of them does the opposite, and is not decided else. With several seeds all must agree. A run "
+        f"of fewer epochs than its preset has says nothing of the rest of training: its numbers are shown, as {_SHORT}."
     ),
     "b": (
         "Difference of the mean margins of the two runs (misclassified images count negative) with its "
@@ -121,6 +123,8 @@ def _through(runs: Sequence[Run], about: str, reading: str) -> Answer:
         return Answer("a", about, reading, "not measured", quantity, {})
     words = {_through_word(numbers) for numbers in known}
     verdict = words.pop() if len(words) == 1 else _OPEN
+    if not all(map(_whole, runs)):
+        verdict = _SHORT
     return Answer("a", about, reading, verdict, quantity, {**known[0], "seeds": len(known)})
 
 
@@ -230,8 +234,11 @@ def _unfit(*sides: Sequence[Run]) -> str | None:
     states = {run["status"] for run in runs}
     if states != {"done"}:
         return "diverged" if "diverged" in states else "under way"
-    whole = all(run["epochs_done"] >= run["epochs_wanted"] for run in runs)
-    return None if whole or len({run["epochs_done"] for run in runs}) == 1 else "unequal epochs"
+    return None if all(map(_whole, runs)) or len({run["epochs_done"] for run in runs}) == 1 else "unequal epochs"
+
+
+def _whole(run: Run) -> bool:
+    return bool(run["epochs_done"] >= run["epochs_wanted"])
 
 
 def _difference(

@@ -28,7 +28,7 @@ def page(
     """The whole page."""
     answers = {family: judge(runs, family) for family in families(runs)}
     every = [answer for found in answers.values() for answer in found]
-    parts = [_head(), _overview(answers)]
+    parts = [_head(), _overview(answers, runs)]
     for letter, title in TITLES.items():
         parts.append(_claim(letter, title, [answer for answer in every if answer.claim == letter], figures))
     parts += [_activity(runs, others), _norms(runs, others), _estimates(runs, others)]
@@ -54,7 +54,7 @@ Distances are L2, in units of pixels / 255. Runs here are one seed each unless a
 speak of these networks, not of the distribution over seeds."""
 
 
-def _overview(answers: Mapping[str, list[Answer]]) -> str:
+def _overview(answers: Mapping[str, list[Answer]], runs: Runs) -> str:
     lines = ["## At a glance", "", "`reg` against `plain`; as published / honest.", ""]
     lines[2] += (
         " The two differ in learning rate, beta and penalty at once, as published: a verdict here is one on all three. "
@@ -70,8 +70,17 @@ def _overview(answers: Mapping[str, list[Answer]]) -> str:
             lines.append(f"| {family} | not run | not run | not run | not run |")
             continue
         cells = [" / ".join(words.values()) for words in glance(found, family).values()]
-        lines.append(f"| {family} | {' | '.join(cells)} |")
+        lines.append(f"| {family}{_length(runs, family)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _length(runs: Runs, family: str) -> str:
+    """How far the runs of a family went, where that is not the whole way."""
+    known = [run for name, seeds in runs.items() if name.rsplit("-", 1)[0] == family for run in seeds]
+    short = sorted(
+        {f"{r['epochs_done']} of {r['epochs_wanted']}" for r in known if r["epochs_done"] < r["epochs_wanted"]}
+    )
+    return f", {' and '.join(short)} epochs" if short else ""
 
 
 def _claim(letter: str, title: str, answers: Sequence[Answer], figures: Sequence[str]) -> str:

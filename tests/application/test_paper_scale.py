@@ -323,6 +323,7 @@ def test_runs_of_unequal_length_are_not_compared(family: dict[str, Any]) -> None
     for run in short.values():
         run.update(epochs_wanted=400)  # both were stopped at 200
     assert set(verdicts(short, "mnist-mlp-reg").values()) == {"holds"}
+    assert set(verdicts(short, "mnist-mlp-plain").values()) == {"stopped early"}  # (a) is about training to its end
     short["mnist-mlp-plain"].update(epochs_wanted=200)
     short["mnist-mlp-reg"].update(epochs_done=100)
     assert set(verdicts(short, "mnist-mlp-reg").values()) == {"unequal epochs"}
