@@ -129,7 +129,7 @@ def paired_error(left: Sequence[float], right: Sequence[float], *, shares: bool)
     >>> paired_error([0.1, 0.5, 0.9], [0.3, 0.7, 1.1], shares=False) < 1e-15
     True
     >>> round(paired_error([1, 1, 0, 0], [1, 1, 1, 1], shares=True), 3)
-    0.347
+    0.255
     """
     changes = [after - before for before, after in zip(left, right, strict=True)]
     n = len(changes)
