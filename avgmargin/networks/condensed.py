@@ -138,11 +138,9 @@ def _without_images(value: Any) -> Any:
     """The value without those of single images; where they were, the interval of their low quantile, signed."""
     if isinstance(value, Mapping):
         kept = {key: _without_images(inner) for key, inner in value.items() if key not in _PER_IMAGE}
-        return (
-            kept
-            if not all(key in value for key in _PER_IMAGE)
-            else kept | {"q05_interval": [_short(end) for end in order_interval(_signed(value), _LOW)]}
-        )
+        if all(key in value for key in _PER_IMAGE):
+            kept["q05_interval"] = [_short(end) for end in order_interval(_signed(value), _LOW)]
+        return kept
     if isinstance(value, list):
         return [_without_images(inner) for inner in value]
     return _short(value) if isinstance(value, float) else value

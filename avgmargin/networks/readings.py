@@ -128,8 +128,8 @@ def margin_through(run: Run, reading: str) -> dict[str, Any] | None:
 
 def _sample(run: Run, part: Mapping[str, Any]) -> Sample | None:
     """The signed distances of single images; None where they were not kept, or one of them was not found."""
-    signed = part.get("signed")
-    return None if not signed or None in signed else Sample(_data(run), tuple(signed))
+    signed, data = part.get("signed"), _data(run)
+    return None if data is None or not signed or None in signed else Sample(data, tuple(signed))
 
 
 def _beyond(sample: Sample | None, eps: float) -> Sample | None:
@@ -139,12 +139,14 @@ def _beyond(sample: Sample | None, eps: float) -> Sample | None:
 
 def _standing(run: Run, row: Mapping[str, Any]) -> Sample | None:
     """1 where an image withstood an attack of a fixed size, else 0."""
-    robust = row.get("robust")
-    return None if not robust else Sample(_data(run), tuple(map(float, robust)), shares=True)
+    robust, data = row.get("robust"), _data(run)
+    return None if data is None or not robust else Sample(data, tuple(map(float, robust)), shares=True)
 
 
-def _data(run: Run) -> str:
-    return str(((run.get("measured") or {}).get("data") or {}).get("sha256"))
+def _data(run: Run) -> str | None:
+    """The fingerprint of the images that were measured; None where it was not kept, so that nothing is paired."""
+    found = ((run.get("measured") or {}).get("data") or {}).get("sha256")
+    return None if found is None else str(found)
 
 
 def _error(part: Mapping[str, Any]) -> float | None:

@@ -313,6 +313,8 @@ def test_training_is_followed_on_the_same_images(family: dict[str, Any]) -> None
     rows[200]["signed"] = [value - 0.1 + 0.02 * (-1) ** i for i, value in enumerate(rows[1]["signed"])]
     for epoch in (1, 200):
         rows[epoch]["signed_mean"] = statistics.fmean(rows[epoch]["signed"])
+    assert verdicts(runs, "mnist-mlp-plain")["a", "honest"] == "not decided"  # of images that nobody knows
+    runs["mnist-mlp-plain"]["measured"]["data"] = {"sha256": "one"}
     assert verdicts(runs, "mnist-mlp-plain")["a", "honest"] == "holds"
     del rows[200]["signed"]
     assert verdicts(runs, "mnist-mlp-plain")["a", "honest"] == "not decided"
