@@ -118,9 +118,13 @@ def _measured(measured: Mapping[str, Any]) -> dict[str, Any]:
     for old, new in zip(rows, kept.get("epochs", []), strict=True):
         if old is rows[-1] or old["epoch"] == 1:
             for name in _COMPARED:
-                if all(key in old["parts"].get(name, {}) for key in _PER_IMAGE):
+                if _has_images(old["parts"].get(name, {})):
                     new["parts"][name]["signed"] = [_short(d) for d in _signed(old["parts"][name])]
     return kept
+
+
+def _has_images(part: Mapping[str, Any]) -> bool:
+    return all(key in part for key in _PER_IMAGE)
 
 
 def _signed(part: Mapping[str, Any]) -> list[float]:
@@ -138,7 +142,7 @@ def _without_images(value: Any) -> Any:
     """The value without those of single images; where they were, the interval of their low quantile, signed."""
     if isinstance(value, Mapping):
         kept = {key: _without_images(inner) for key, inner in value.items() if key not in _PER_IMAGE}
-        if all(key in value for key in _PER_IMAGE):
+        if _has_images(value):
             kept["q05_interval"] = [_short(end) for end in order_interval(_signed(value), _LOW)]
         return kept
     if isinstance(value, list):

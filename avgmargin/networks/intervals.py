@@ -104,10 +104,10 @@ def paired_difference(left: Sequence[float], right: Sequence[float], comparisons
     (0.25, [0.126, 0.374])
     """
     changes = [after - before for before, after in zip(left, right, strict=True)]
-    if len(changes) < 2:
+    error = paired_error(left, right, shares=False)
+    if error is None:
         return None
     level = 1.0 - (1.0 - LEVEL) / comparisons
-    error = statistics.stdev(changes) / math.sqrt(len(changes))
     half = -float(special.stdtrit(len(changes) - 1, (1.0 - level) / 2.0)) * error
     change = statistics.fmean(changes)
     alike = error <= _ROUNDING * max(map(abs, (*left, *right)))
