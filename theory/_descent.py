@@ -56,7 +56,8 @@ class Table:
 
 
 def _at(tree: Expr, v: Array) -> Array:
-    return np.broadcast_to(evaluate_array(tree, {"v": v}), v.shape)
+    value = np.asarray(evaluate_array(tree, {"v": v}))
+    return value if value.shape == v.shape else np.broadcast_to(value, v.shape)
 
 
 def _number(value: Array) -> Array:

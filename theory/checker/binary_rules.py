@@ -66,6 +66,7 @@ class Problem:
         self.jumps = any(isinstance(node, Where) for tree in (plus, minus) for node in walk(tree))
         self._risks: dict[Fraction, Expr] = {}
         self._points: dict[tuple[Fraction, Fraction | float], Interval] = {}
+        self._lows: dict[tuple[Fraction, Box], End] = {}
 
     @property
     def limit(self) -> Fraction | float:
@@ -119,7 +120,10 @@ class Problem:
         return bool(low > 0 or (cell[0] == self.threshold and low >= 0))
 
     def _low(self, eta: Fraction, box: Box) -> End:
-        return bound(self.risk(eta), "v", Interval.between(*box)).range.lo
+        """The least of C over the box, from below; several candidates and cells ask for the same."""
+        if (eta, box) not in self._lows:
+            self._lows[eta, box] = bound(self.risk(eta), "v", Interval.between(*box)).range.lo
+        return self._lows[eta, box]
 
     def reflect(self, box: Box) -> End:
         """The least of phi(-t) - phi(t) for -t in the box, from below; -inf where the rule does not apply."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,14 +94,22 @@ def evaluate_array(expr: Expr, env: Mapping[str, Array]) -> Array:
         return evaluate(expr, env, _OPS)
 
 
+@lru_cache(maxsize=64)
 def other_classes(classes: int) -> NDArray[np.intp]:
-    """Row y lists the classes k != y; shape (c, c - 1).
+    """Row y lists the classes k != y; shape (c, c - 1), read-only.
 
     >>> other_classes(3).tolist()
     [[1, 2], [0, 2], [0, 1]]
     """
     labels = np.arange(classes)
-    return np.array([np.delete(labels, y) for y in labels]).reshape(classes, classes - 1)
+    others = np.array([np.delete(labels, y) for y in labels]).reshape(classes, classes - 1)
+    others.flags.writeable = False  # one array for all who ask
+    return others
+
+
+def _log_sum_exp(scores: Array) -> Array:
+    """log(sum_k exp(f_k)) over the last axis, which is kept: scipy's `logsumexp` without its cost for few classes."""
+    return np.logaddexp.reduce(scores, axis=-1, keepdims=True)
 
 
 def evaluate_scores(expr: Expr, scores: Array, parameters: Mapping[str, Array], vectors: Mapping[str, Array]) -> Array:
@@ -119,7 +128,7 @@ def evaluate_scores(expr: Expr, scores: Array, parameters: Mapping[str, Array], 
         others = scores[..., index]
         env["alpha"], inner["fk"] = scores - others.max(axis=-1), others
     if used & {"lse", "q", "qk"}:  # the slow part, which piecewise-linear losses do without
-        lse = special.logsumexp(scores, axis=-1, keepdims=True)
+        lse = _log_sum_exp(scores)
         env |= {"lse": np.broadcast_to(lse, scores.shape), "q": np.exp(scores - lse)}
         if "qk" in used:
             inner["qk"] = np.exp(others - lse[..., None])

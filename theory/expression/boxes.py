@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from typing import Any
 
 from flint import fmpq
 
 from .calculus import differentiate
 from .interval import (
+    FUNCTIONS,
     INF,
     NEG_INF,
     Interval,
@@ -21,11 +24,13 @@ from .interval import (
     limit_sub,
     pi_interval,
 )
-from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where
+from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pi, Pow, Sub, Var, Where, with_parts
 from .rewrite import ONE, ZERO
 
 Box = Mapping[str, Interval]
 Rule = Callable[..., Interval]
+Rules = tuple[Rule, Rule]
+"""An operation on sets of numbers, and on limits."""
 Values = list[Interval | None]
 """The value over the box, then at each probe; None where a limit is not known."""
 
@@ -102,8 +107,7 @@ def restrict(expr: Expr, box: Box, along: str | Sequence[str] = ()) -> Expr:
             holds = walk.decide(node.comparison, node.left, node.right)
             if holds is not None:
                 return down(node.yes if holds else node.no)
-        parts = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
-        return one(type(node)(**{name: down(part) if isinstance(part, Expr) else part for name, part in parts.items()}))
+        return one(with_parts(node, down))
 
     return down(expr)
 
@@ -111,11 +115,11 @@ def restrict(expr: Expr, box: Box, along: str | Sequence[str] = ()) -> Expr:
 class _Walk:
     """One evaluation: the values of every node met, and what was seen on the way."""
 
-    __slots__ = ("_aside", "_box", "_envs", "_kept", "_limits", "_memo", "_names", "jumped", "real")
+    __slots__ = ("_aside", "_box", "_envs", "_kept", "_memo", "_names", "_whole_rule", "jumped", "real")
 
     def __init__(self, box: Box, probes: Sequence[Box], names: tuple[str, ...]) -> None:
         self._box, self._envs, self._names = box, (box, *probes), names
-        self._limits = [any(side.is_point and not side.is_finite for side in box.values()), *(True for _ in probes)]
+        self._whole_rule = int(any(side.is_point and not side.is_finite for side in box.values()))
         self._memo: dict[int, Values] = {}
         self._kept: list[Expr] = []  # memo keys are identities, so a node must outlive its entry
         self._aside: _Walk | None = None
@@ -124,7 +128,8 @@ class _Walk:
     def values(self, node: Expr) -> Values:
         found = self._memo.get(id(node))
         if found is None:
-            found = self._memo[id(node)] = self._compute(node)
+            rule = _NODES.get(type(node), _Walk._unknown)
+            found = self._memo[id(node)] = rule(self, node)
         return found
 
     def range_of(self, node: Expr) -> Interval:
@@ -133,73 +138,57 @@ class _Walk:
         assert found is not None
         return found
 
-    def _each(self, function: Rule, limit: Rule, *values: Values) -> Values:
+    def _each(self, rules: Rules, *values: Values) -> Values:
         """Apply an operation to the box and to every probe; a probe whose limit is not known stays unknown."""
-        out: Values = []
-        for i, is_limit in enumerate(self._limits):
-            arguments = [value[i] for value in values]
-            if None in arguments:
-                out.append(None)
-                continue
+        function = rules[1]
+        found: Values = [rules[self._whole_rule](*(value[0] for value in values))]
+        for arguments in islice(zip(*values, strict=True), 1, None):
             try:
-                out.append((limit if is_limit else function)(*arguments))
+                found.append(None if None in arguments else function(*arguments))
             except Undefined:
-                if i == 0:
-                    raise
-                out.append(None)
-        return out
+                found.append(None)
+        return found
 
-    def _same(self, function: Rule, *values: Values) -> Values:
-        return self._each(function, function, *values)
+    def _alike(self, value: Interval) -> Values:
+        return [value] * len(self._envs)
 
-    def _compute(self, node: Expr) -> Values:
-        kind = type(node)
-        if kind is Const:
-            return [_constant(node)] * len(self._envs)
-        if kind is Var:
-            return [env[node.name] for env in self._envs]  # type: ignore[attr-defined]
-        rules = _BINARY.get(kind)
-        if rules is not None:
-            left, right = _SIDES[kind](node)
-            values = self._each(*rules, self.values(left), self.values(right))
-            if kind is Div:
-                self._watch(right)
-            elif kind is Pow:
-                self._watch_power(left, right)
-            return values
-        match node:
-            case Neg(u):
-                return self._same(Interval.__neg__, self.values(u))
-            case Call(name, u):
-                values = self._same(lambda x: x.call(name), self.values(u))
-                if name == "log":
-                    self._watch(u)
-                elif name == "log1p" and not self.range_of(u).lo > -1:
-                    self._watch(Add(u, ONE))
-                return values
-            case Clip(u, low, high):
-                return self._same(
-                    lambda x, a, b: x.maximum(a).minimum(b), self.values(u), self.values(low), self.values(high)
-                )
-            case Pi():
-                return [pi_interval()] * len(self._envs)
-            case Where(comparison, left, right, yes, no):
-                holds = self.decide(comparison, left, right)
-                if holds is not None:
-                    return self.values(yes if holds else no)
-                self.jumped = True
-                return self._same(Interval.hull, self.values(yes), self.values(no))
-        raise TypeError(f"expression node {kind.__name__!r} cannot be enclosed; expand class sums first")
+    def _var(self, node: Var) -> Values:
+        return [env[node.name] for env in self._envs]
+
+    def _call(self, node: Call) -> Values:
+        found = self._each(_CALLS[node.name], self.values(node.argument))
+        if node.name == "log":
+            self._watch(node.argument)
+        elif node.name == "log1p" and not self.range_of(node.argument).lo > -1:
+            self._watch(Add(node.argument, ONE))
+        return found
+
+    def _div(self, node: Div) -> Values:
+        found = self._each(_DIV, self.values(node.left), self.values(node.right))
+        self._watch(node.right)
+        return found
+
+    def _pow(self, node: Pow) -> Values:
+        found = self._each(_POW, self.values(node.base), self.values(node.exponent))
+        power = self.range_of(node.exponent)
+        if not power.is_point or not isinstance(power.lo, fmpq) or power.lo < 0:
+            self._watch(node.base)
+        return found
+
+    def _where(self, node: Where) -> Values:
+        holds = self.decide(node.comparison, node.left, node.right)
+        if holds is not None:
+            return self.values(node.yes if holds else node.no)
+        self.jumped = True
+        return self._each(_HULL, self.values(node.yes), self.values(node.no))
+
+    def _unknown(self, node: Expr) -> Values:
+        raise TypeError(f"expression node {type(node).__name__!r} cannot be enclosed; expand class sums first")
 
     def _watch(self, node: Expr) -> None:
         """The tree is real only where `node` is not 0."""
         if self.real and not self.never_zero(node):
             self.real = False
-
-    def _watch_power(self, base: Expr, exponent: Expr) -> None:
-        power = self.range_of(exponent)
-        if not power.is_point or not isinstance(power.lo, fmpq) or power.lo < 0:
-            self._watch(base)
 
     def never_zero(self, node: Expr) -> bool:
         """Whether the tree, where real, is certainly not 0 inside the box: exp, for one, never reaches 0."""
@@ -280,16 +269,36 @@ def derivative(expr: Expr, name: str) -> Expr:
     return differentiate(expr, name)
 
 
-_BINARY: dict[type[Expr], tuple[Rule, Rule]] = {
-    Add: (Interval.__add__, limit_add),
-    Sub: (Interval.__sub__, limit_sub),
-    Mul: (Interval.__mul__, limit_mul),
-    Div: (Interval.__truediv__, limit_div),
-    Pow: (Interval.power, limit_power),
-    Max: (Interval.maximum, Interval.maximum),
-    Min: (Interval.minimum, Interval.minimum),
-}
-_SIDES: dict[type[Expr], Callable[..., tuple[Expr, Expr]]] = {
-    **dict.fromkeys((Add, Sub, Mul, Div, Max, Min), lambda node: (node.left, node.right)),
-    Pow: lambda node: (node.base, node.exponent),
+def _same(function: Rule) -> Rules:
+    return function, function
+
+
+_DIV = Interval.__truediv__, limit_div
+_POW = Interval.power, limit_power
+_HULL = _same(Interval.hull)
+_NEG = _same(Interval.__neg__)
+_CLIP = _same(lambda x, low, high: x.maximum(low).minimum(high))
+_CALLS = {name: _same(function) for name, function in FUNCTIONS.items()}
+
+
+def _sides(rules: Rules) -> Callable[[_Walk, Any], Values]:
+    """How a node with the parts `left` and `right` gets its values."""
+    return lambda walk, node: walk._each(rules, walk.values(node.left), walk.values(node.right))
+
+
+_NODES: dict[type[Expr], Callable[[_Walk, Any], Values]] = {
+    Const: lambda walk, node: walk._alike(_constant(node)),
+    Pi: lambda walk, node: walk._alike(pi_interval()),
+    Var: _Walk._var,
+    Neg: lambda walk, node: walk._each(_NEG, walk.values(node.operand)),
+    Add: _sides((Interval.__add__, limit_add)),
+    Sub: _sides((Interval.__sub__, limit_sub)),
+    Mul: _sides((Interval.__mul__, limit_mul)),
+    Max: _sides(_same(Interval.maximum)),
+    Min: _sides(_same(Interval.minimum)),
+    Div: _Walk._div,
+    Pow: _Walk._pow,
+    Call: _Walk._call,
+    Clip: lambda walk, node: walk._each(_CLIP, *map(walk.values, (node.value, node.low, node.high))),
+    Where: _Walk._where,
 }

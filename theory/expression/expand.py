@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from fractions import Fraction
 
-from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, Var, substitute
+from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, Var, substitute, with_parts
 from .normal import normal_form
 from .rewrite import ONE, stabilise
 
@@ -40,8 +39,7 @@ def expand(
         if isinstance(node, (SumOther, MaxOther)):
             bodies = [substitute(node.body, {**table, **inner(k)}) for k in others]
             return _join(Add if isinstance(node, SumOther) else Max, bodies)
-        parts = {field.name: getattr(node, field.name) for field in fields(node)}  # type: ignore[arg-type]
-        return type(node)(**{name: write_out(part) if isinstance(part, Expr) else part for name, part in parts.items()})
+        return with_parts(node, write_out)
 
     def inner(k: int) -> dict[str, Expr]:
         found: dict[str, Expr] = {"fk": scores[k], "qk": _probability(k, scores)}

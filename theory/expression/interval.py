@@ -26,50 +26,45 @@ class Undefined(ArithmeticError):
 
 
 def _down(value: End) -> End:
-    if isinstance(value, arb):
-        value = value.lower()
-        return NEG_INF if value.is_nan() else value
-    return value
+    if type(value) is fmpq:
+        return value
+    value = value.lower()
+    return NEG_INF if value.is_nan() else value
 
 
 def _up(value: End) -> End:
-    if isinstance(value, arb):
-        value = value.upper()
-        return INF if value.is_nan() else value
-    return value
+    if type(value) is fmpq:
+        return value
+    value = value.upper()
+    return INF if value.is_nan() else value
 
 
 def _finite(value: End) -> bool:
-    return not isinstance(value, arb) or bool(value.is_finite())
+    return type(value) is fmpq or bool(value.is_finite())
 
 
-def _least(values: list[End]) -> End:
-    """A lower bound of all ends, equal to their minimum up to rounding."""
-    best = values[0]
-    for value in values[1:]:
-        if value < best:
-            best = value
-        elif not best <= value:
-            best = _down(arb(value).min(arb(best)))
-    return best
+def _least(x: End, y: End) -> End:
+    """A lower bound of both ends, equal to their minimum up to rounding."""
+    if x <= y:
+        return x
+    return y if y <= x else _down(arb(x).min(arb(y)))
 
 
-def _greatest(values: list[End]) -> End:
-    best = values[0]
-    for value in values[1:]:
-        if value > best:
-            best = value
-        elif not best >= value:
-            best = _up(arb(value).max(arb(best)))
-    return best
+def _greatest(x: End, y: End) -> End:
+    """An upper bound of both ends, equal to their maximum up to rounding."""
+    if x >= y:
+        return x
+    return y if y >= x else _up(arb(x).max(arb(y)))
 
 
 def _product(x: End, y: End, rounding: Callable[[End], End]) -> End:
-    if not (_finite(x) and _finite(y)):
-        if x == 0 or y == 0:
-            return _ZERO
-        return INF if (x > 0) == (y > 0) else NEG_INF
-    return rounding(x * y)
+    """x y rounded, where 0 times infinity is 0: an infinite end bounds finite numbers."""
+    value = x * y
+    if _finite(value):
+        return rounding(value)
+    if x == 0 or y == 0:
+        return _ZERO
+    return INF if (x > 0) == (y > 0) else NEG_INF
 
 
 class Interval:
@@ -110,7 +105,7 @@ class Interval:
 
     def hull(self, other: Interval) -> Interval:
         """The smallest interval that holds both."""
-        return Interval(_least([self.lo, other.lo]), _greatest([self.hi, other.hi]))
+        return Interval(_least(self.lo, other.lo), _greatest(self.hi, other.hi))
 
     def meet(self, other: Interval) -> Interval:
         """The intersection of two enclosures of the same set."""
@@ -128,10 +123,22 @@ class Interval:
         return Interval(_down(self.lo - other.hi), _up(self.hi - other.lo))
 
     def __mul__(self, other: Interval) -> Interval:
-        pairs = ((self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi))
-        return Interval(
-            _least([_product(x, y, _down) for x, y in pairs]), _greatest([_product(x, y, _up) for x, y in pairs])
-        )
+        """The products of two of the ends, chosen by their signs; of four where both intervals reach across 0."""
+        a, b, c, d = self.lo, self.hi, other.lo, other.hi
+        if a >= 0:
+            low, high = (a if c >= 0 else b, c), (b if d >= 0 else a, d)
+        elif b <= 0:
+            low, high = (a if d >= 0 else b, d), (b if c >= 0 else a, c)
+        elif c >= 0:
+            low, high = (a, d), (b, d)
+        elif d <= 0:
+            low, high = (b, c), (a, c)
+        else:
+            return Interval(
+                _least(_product(a, d, _down), _product(b, c, _down)),
+                _greatest(_product(a, c, _up), _product(b, d, _up)),
+            )
+        return Interval(_product(*low, _down), _product(*high, _up))
 
     def reciprocal(self) -> Interval:
         """1 / x; Undefined where the interval holds 0 in its interior or is 0."""
@@ -147,7 +154,7 @@ class Interval:
 
     def maximum(self, other: Interval) -> Interval:
         """max(x, y)."""
-        return Interval(_greatest_down(self.lo, other.lo), _greatest([self.hi, other.hi]))
+        return Interval(_greatest_down(self.lo, other.lo), _greatest(self.hi, other.hi))
 
     def minimum(self, other: Interval) -> Interval:
         """min(x, y)."""
@@ -160,7 +167,7 @@ class Interval:
 
     def call(self, name: str) -> Interval:
         """The image under one of the named functions of the formula language."""
-        return _FUNCTIONS[name](self)
+        return FUNCTIONS[name](self)
 
     @property
     def is_finite(self) -> bool:
@@ -184,7 +191,7 @@ class Interval:
             if self.hi <= 0 and self.lo < 0:
                 return (-self)._integer_power(n)
             if self.lo < 0:
-                return Interval(_ZERO, _greatest([_whole_power(-self.lo, n, _up), _whole_power(self.hi, n, _up)]))
+                return Interval(_ZERO, _greatest(_whole_power(-self.lo, n, _up), _whole_power(self.hi, n, _up)))
         return Interval(_whole_power(self.lo, n, _down), _whole_power(self.hi, n, _up))
 
     def _real_power(self, exponent: End) -> Interval:
@@ -326,7 +333,7 @@ def _abs_interval(x: Interval) -> Interval:
         return x
     if x.hi <= 0:
         return -x
-    return Interval(_ZERO, _greatest([-x.lo, x.hi]))
+    return Interval(_ZERO, _greatest(-x.lo, x.hi))
 
 
 def _positive(x: Interval) -> Interval:
@@ -334,7 +341,7 @@ def _positive(x: Interval) -> Interval:
     return x if x.lo >= 0 else Interval(_ZERO, x.hi)
 
 
-_FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
+FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
     "exp": lambda x: _positive(x.increasing(_exp, _ZERO, INF)),
     "log": _log_interval,
     "log1p": _log1p_interval,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
+from operator import is_
+from typing import Any, TypeVar, dataclass_transform
 
 Number = int | float | str | Fraction
 
@@ -64,7 +66,9 @@ def print_with(to_text: Callable[[Expr], str]) -> None:
 class Expr:
     """A node of the tree. Arithmetic operators and `where` build larger trees."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
+    __match_args__: tuple[str, ...] = ()
+    _hash: int
 
     def __add__(self, other: Expr | Number) -> Expr:
         return Add(self, as_expr(other))
@@ -100,33 +104,54 @@ class Expr:
         return _formulas[0](self)
 
 
-@dataclass(frozen=True, slots=True)
+Node = TypeVar("Node", bound=Expr)
+
+
+@dataclass_transform(frozen_default=True)
+def _node(cls: type[Node]) -> type[Node]:
+    """A frozen dataclass that takes its hash, a walk over the tree, once; copies and pickles take their own."""
+    made = dataclass(frozen=True, slots=True)(cls)
+    take = made.__hash__
+
+    def hash_once(self: Node) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            found = take(self)
+            object.__setattr__(self, "_hash", found)
+            return found
+
+    made.__hash__ = hash_once  # type: ignore[assignment]
+    return made
+
+
+@_node
 class Const(Expr):
     """An exact rational constant."""
 
     value: Fraction
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Pi(Expr):
     """The constant pi."""
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Var(Expr):
     """A named quantity: `t`, `v`, a score name, or a parameter."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Neg(Expr):
     """-operand."""
 
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Add(Expr):
     """left + right."""
 
@@ -134,7 +159,7 @@ class Add(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Sub(Expr):
     """left - right."""
 
@@ -142,7 +167,7 @@ class Sub(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Mul(Expr):
     """left * right."""
 
@@ -150,7 +175,7 @@ class Mul(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Div(Expr):
     """left / right."""
 
@@ -158,7 +183,7 @@ class Div(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Pow(Expr):
     """base ** exponent."""
 
@@ -166,7 +191,7 @@ class Pow(Expr):
     exponent: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Call(Expr):
     """A smooth function or `abs` of one argument; `name` is one of `UNARY`."""
 
@@ -174,7 +199,7 @@ class Call(Expr):
     argument: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Max(Expr):
     """The larger of two values."""
 
@@ -182,7 +207,7 @@ class Max(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Min(Expr):
     """The smaller of two values."""
 
@@ -190,7 +215,7 @@ class Min(Expr):
     right: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Clip(Expr):
     """min(max(value, low), high), which is what clip(value, low, high) writes."""
 
@@ -199,7 +224,7 @@ class Clip(Expr):
     high: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class Where(Expr):
     """`yes` where `left comparison right` holds, else `no`."""
 
@@ -210,14 +235,14 @@ class Where(Expr):
     no: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class SumOther(Expr):
     """The sum of `body` over the classes k != y, with `fk`, `qk` (and `wk`) read at k."""
 
     body: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@_node
 class MaxOther(Expr):
     """The maximum of `body` over the classes k != y, with `fk`, `qk` (and `wk`) read at k."""
 
@@ -229,11 +254,21 @@ def as_expr(value: Expr | Number) -> Expr:
     return value if isinstance(value, Expr) else Const(exact(value))
 
 
+def parts(expr: Expr) -> list[Any]:
+    """What a node is made of, in order: its sub-trees, and the number of a constant or the name of a function."""
+    return [getattr(expr, name) for name in expr.__match_args__]
+
+
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The sub-trees directly below `expr`, in order."""
-    if isinstance(expr, (Const, Pi, Var)):
-        return ()
-    return tuple(part for part in (getattr(expr, f.name) for f in fields(expr)) if isinstance(part, Expr))  # type: ignore[arg-type]
+    return tuple(part for part in parts(expr) if isinstance(part, Expr))
+
+
+def with_parts(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The node with `change` applied to its sub-trees; the node itself where it leaves each of them as it is."""
+    old = parts(expr)
+    new = [change(part) if isinstance(part, Expr) else part for part in old]
+    return expr if all(map(is_, old, new)) else type(expr)(*new)
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
@@ -257,10 +292,7 @@ def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     def go(node: Expr) -> Expr:
         found = done.get(id(node))
         if found is None:
-            parts = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
-            new = {name: go(part) if isinstance(part, Expr) else part for name, part in parts.items()}
-            same = all(new[name] is parts[name] for name in new)
-            found = done[id(node)] = change(node if same else type(node)(**new))
+            found = done[id(node)] = change(with_parts(node, go))
         return found
 
     return go(expr)

@@ -6,11 +6,10 @@ maximum, a `where`. Two trees with the same normal form are the same function.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from fractions import Fraction
 from functools import lru_cache
 
-from .nodes import Add, Call, Const, Div, Expr, Mul, Neg, Pi, Pow, Sub, Var
+from .nodes import Add, Call, Const, Div, Expr, Mul, Neg, Pi, Pow, Sub, Var, with_parts
 from .rewrite import ONE, simplify
 
 Monomial = tuple[tuple[Expr, int], ...]
@@ -124,10 +123,7 @@ class _Expansion:
 
     def _atom(self, expr: Expr) -> Expr:
         """An atom with its own arguments in normal form, so that equal functions are equal atoms more often."""
-        parts = {field.name: getattr(expr, field.name) for field in fields(expr)}  # type: ignore[arg-type]
-        return type(expr)(
-            **{name: self.normal(part) if isinstance(part, Expr) else part for name, part in parts.items()}
-        )
+        return with_parts(expr, self.normal)
 
 
 def _sum(left: Polynomial, right: Polynomial, sign: int) -> Polynomial:

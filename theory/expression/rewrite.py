@@ -8,6 +8,7 @@ arithmetic, and roots of squares.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from .nodes import Add, Call, Clip, Const, Div, Expr, Max, Min, Mul, Neg, Pow, Sub, Var, Where, rebuild
@@ -38,6 +39,11 @@ def stabilise(expr: Expr) -> Expr:
 
 def fold(node: Expr) -> Expr:
     """One node folded, whose children are folded already."""
+    rule = _FOLDS.get(type(node))
+    return node if rule is None else rule(node)
+
+
+def _fold_neg(node: Expr) -> Expr:
     match node:
         case Neg(Const(a)):
             return Const(-a)
@@ -47,26 +53,37 @@ def fold(node: Expr) -> Expr:
             return Sub(v, u)
         case Neg(Mul(Const(a), u)):
             return Mul(Const(-a), u)
+    return node
+
+
+def _fold_add(node: Expr) -> Expr:
+    match node:
         case Add(Const(a), Const(b)):
             return Const(a + b)
-        case Sub(Const(a), Const(b)):
-            return Const(a - b)
-        case Mul(Const(a), Const(b)):
-            return Const(a * b)
-        case Div(Const(a), Const(b)) if b != 0:
-            return Const(a / b)
-        case Pow(Const(a), Const(b)) if b.denominator == 1 and abs(b) <= 100 and (a != 0 or b > 0) and _small(a, b):
-            return Const(a ** int(b))
-        case Add(u, Const(Fraction(numerator=0))) | Sub(u, Const(Fraction(numerator=0))):
-            return u
-        case Add(Const(Fraction(numerator=0)), u):
+        case Add(u, Const(Fraction(numerator=0))) | Add(Const(Fraction(numerator=0)), u):
             return u
         case Add(u, Neg(v)):
             return Sub(u, v)
+    return node
+
+
+def _fold_sub(node: Expr) -> Expr:
+    match node:
+        case Sub(Const(a), Const(b)):
+            return Const(a - b)
+        case Sub(u, Const(Fraction(numerator=0))):
+            return u
         case Sub(u, Neg(v)):
             return Add(u, v)
         case Sub(Const(Fraction(numerator=0)), u):
             return fold(Neg(u))
+    return node
+
+
+def _fold_mul(node: Expr) -> Expr:
+    match node:
+        case Mul(Const(a), Const(b)):
+            return Const(a * b)
         case Mul(Const(a), u) | Mul(u, Const(a)) if a in (0, 1, -1):
             return ZERO if a == 0 else u if a == 1 else fold(Neg(u))
         case Mul(u, Const(a)):
@@ -75,29 +92,65 @@ def fold(node: Expr) -> Expr:
             return fold(Mul(Const(a * b), u))
         case Mul(Const(a), Neg(u)):
             return fold(Mul(Const(-a), u))
+    return node
+
+
+def _fold_div(node: Expr) -> Expr:
+    match node:
+        case Div(Const(a), Const(b)) if b != 0:
+            return Const(a / b)
         case Div(u, Div(v, w)):
             return fold(Div(fold(Mul(u, w)), v))
         case Div(u, Const(a)) if a != 0:
             return fold(Mul(Const(1 / a), u))
         case Div(Const(Fraction(numerator=0)), _):
             return ZERO
+    return node
+
+
+def _fold_pow(node: Expr) -> Expr:
+    match node:
+        case Pow(Const(a), Const(b)) if b.denominator == 1 and abs(b) <= 100 and (a != 0 or b > 0) and _small(a, b):
+            return Const(a ** int(b))
         case Pow(u, Const(b)) if b == 1:
             return u
         case Pow(_, Const(Fraction(numerator=0))):
             return ONE
+    return node
+
+
+def _fold_choice(node: Expr) -> Expr:
+    match node:
         case Max(Const(a), Const(b)):
             return Const(max(a, b))
         case Min(Const(a), Const(b)):
             return Const(min(a, b))
         case Clip(Const(a), Const(b), Const(c)):
             return Const(min(max(a, b), c))
-        case Call("exp", Const(Fraction(numerator=0))):
-            return ONE
         case Where(comparison, Const(a), Const(b), yes, no):
             return yes if _HOLDS[comparison](a, b) else no
         case Where(_, _, _, yes, no) if yes == no:
             return yes
     return node
+
+
+def _fold_call(node: Expr) -> Expr:
+    match node:
+        case Call("exp", Const(Fraction(numerator=0))):
+            return ONE
+    return node
+
+
+_FOLDS: dict[type[Expr], Callable[[Expr], Expr]] = {
+    Neg: _fold_neg,
+    Add: _fold_add,
+    Sub: _fold_sub,
+    Mul: _fold_mul,
+    Div: _fold_div,
+    Pow: _fold_pow,
+    Call: _fold_call,
+    **dict.fromkeys((Max, Min, Clip, Where), _fold_choice),
+}
 
 
 def _small(base: Fraction, exponent: Fraction) -> bool:

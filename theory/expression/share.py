@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from .nodes import Expr
+from .nodes import Expr, parts, with_parts
 
 
 def share(expr: Expr) -> Expr:
@@ -22,14 +21,9 @@ def share(expr: Expr) -> Expr:
     def go(node: Expr) -> Expr:
         found = done.get(id(node))
         if found is None:
-            parts = {field.name: getattr(node, field.name) for field in fields(node)}  # type: ignore[arg-type]
-            new = {name: go(part) if isinstance(part, Expr) else part for name, part in parts.items()}
-            key = (type(node), *(id(part) if isinstance(part, Expr) else part for part in new.values()))
-            found = table.get(key)
-            if found is None:
-                unchanged = all(new[name] is parts[name] for name in new)
-                found = table[key] = node if unchanged else type(node)(**new)
-            done[id(node)] = found
+            new = with_parts(node, go)
+            key = (type(new), *(id(part) if isinstance(part, Expr) else part for part in parts(new)))
+            found = done[id(node)] = table.setdefault(key, new)
         return found
 
     return go(expr)

@@ -6,10 +6,9 @@ a sum are added, and go when their weights cancel. Each is an identity wherever 
 
 from __future__ import annotations
 
-from dataclasses import fields
 from fractions import Fraction
 
-from theory.expression.nodes import Add, Call, Const, Div, Expr, Mul, Neg, Pow, Sub
+from theory.expression.nodes import Add, Call, Const, Div, Expr, Mul, Neg, Pow, Sub, with_parts
 
 _ONE = Const(Fraction(1))
 
@@ -60,8 +59,7 @@ def _terms(tree: Expr) -> dict[Expr, Fraction]:
             return {Call("softplus", collected(u)): Fraction(1)}
         case Call("log1p", Call("exp", u)):
             return {Call("softplus", collected(u)): Fraction(1)}
-    parts = {field.name: getattr(tree, field.name) for field in fields(tree)}  # type: ignore[arg-type]
-    return {type(tree)(**{k: collected(v) if isinstance(v, Expr) else v for k, v in parts.items()}): Fraction(1)}
+    return {with_parts(tree, collected): Fraction(1)}
 
 
 def _weighed(
