@@ -8,6 +8,8 @@ JOBS   ?= 2
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+# The tests start hundreds of processes; without bytecode kept, each would compile the packages anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test coverage lint docs bench wheel-test nightly lowest clean
 

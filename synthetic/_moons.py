@@ -14,7 +14,7 @@ from ._doors import FloatArray, IntArray
 from ._estimate import Estimate
 from ._grid import Grid
 from ._law import Law
-from ._panels import integrate
+from ._panels import gauss_legendre, integrate
 from ._rules import as_grid, middles, nodes_per_axis, product
 
 NODES = 26
@@ -164,7 +164,7 @@ class TwoMoons(Law):
         of, ends = of[order], ends[order]
         whole = np.flatnonzero(of[1:] == of[:-1])
         of, start, width = of[whole], ends[whole], ends[whole + 1] - ends[whole]
-        x, w = np.polynomial.legendre.leggauss(8)
+        x, w = gauss_legendre(8)
         second = start[:, None] + 0.5 * width[:, None] * (x + 1.0)
         points = np.stack([np.repeat(first[of], x.shape[0]), second.ravel()], axis=1)
         least = np.exp(row_min(self._log_classes(points))).reshape(second.shape) @ w
@@ -203,7 +203,7 @@ def _log_arc(x: FloatArray, noise: float) -> FloatArray:
 
 def _piece(k: FloatArray, start: FloatArray, end: FloatArray) -> FloatArray:
     """integral over [start, end] of exp(k (cos u - cos start)) du, 0 <= start <= end <= pi: (n,)."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = gauss_legendre(NODES)
     peak = np.cos(start)
     with np.errstate(divide="ignore"):
         cut = np.arccos(np.maximum(peak - DECAY / k, -1.0))

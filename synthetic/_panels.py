@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,6 +29,7 @@ DEPTH = 40
 """A panel is halved at most this often; what is then left is in the reported error."""
 
 
+@lru_cache(maxsize=16)
 def lobatto(count: int) -> tuple[FloatArray, FloatArray]:
     """Gauss-Lobatto nodes and weights on [-1, 1]: both ends and the roots of P' for P = P_(count - 1), weights
     2 / (count (count - 1) P(x)^2); exact up to degree 2 count - 3.
@@ -40,7 +42,19 @@ def lobatto(count: int) -> tuple[FloatArray, FloatArray]:
     """
     top = np.polynomial.legendre.Legendre.basis(count - 1)
     x = np.concatenate([[-1.0], np.sort(top.deriv().roots().real), [1.0]])
-    return x, np.asarray(2.0 / (count * (count - 1) * top(x) ** 2))
+    return _shared(x, np.asarray(2.0 / (count * (count - 1) * top(x) ** 2)))
+
+
+@lru_cache(maxsize=16)
+def gauss_legendre(count: int) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre nodes and weights on [-1, 1], exact up to degree 2 count - 1."""
+    return _shared(*np.polynomial.legendre.leggauss(count))
+
+
+def _shared(nodes: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The rule as all who ask for it get it: read-only."""
+    nodes.flags.writeable = weights.flags.writeable = False
+    return nodes, weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,12 @@ def test_theory_and_synthetic_do_without_torch(python: Run) -> None:
     assert done.stdout.split() == ["False"] * 3
 
 
+def test_a_checking_process_loads_no_scipy(python: Run) -> None:
+    """Every certificate is checked in a process of its own; SciPy takes longer to load than most take to check."""
+    code = "import sys, theory; print([name for name in sys.modules if name.split('.')[0] in ('scipy', 'sympy')])"
+    assert python(code).stdout.strip() == "[]"
+
+
 def imported(package: str) -> set[str]:
     """The top-level packages that the sources of a package import, anywhere in them."""
     module = __import__(package)

@@ -8,12 +8,18 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from .evaluate import evaluate
 from .nodes import Expr, names
 
 Array = NDArray[np.float64]
+
+
+def _sigmoid(u: Array) -> Array:
+    from scipy.special import expit  # takes half a second to load, and few processes need it
+
+    return np.asarray(expit(u))
+
 
 _UNARY: dict[str, Callable[[Array], Array]] = {
     "exp": np.exp,
@@ -21,7 +27,7 @@ _UNARY: dict[str, Callable[[Array], Array]] = {
     "log1p": np.log1p,
     "sqrt": np.sqrt,
     "softplus": lambda u: np.logaddexp(0.0, u),
-    "sigmoid": special.expit,
+    "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "atan": np.arctan,
     "abs": np.abs,

@@ -19,7 +19,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
 from theory.checker.arrangement import Arrangement, Vertex
 from theory.checker.polyhedral_rules import (
@@ -89,6 +88,8 @@ def _leads(losses: list[Posterior], wrong: int, extremes: list[Posterior]) -> np
 
 def _weigh(losses: list[Posterior], wrong: int, best: int, rival: int, extremes: list[Posterior]) -> Weights | None:
     """Exact weights with kappa > 0, or None."""
+    from scipy.optimize import linprog  # takes half a second to load, and most proofs do without
+
     leads = _leads(losses, wrong, extremes)
     margin = np.array([float(p[best] - p[rival]) for p in extremes])
     count = leads.shape[1]
@@ -117,6 +118,8 @@ def _posterior(
     losses: list[Posterior], wrong: int, best: int, rival: int, extremes: list[Posterior]
 ) -> Posterior | None:
     """An exact posterior with p_best > p_rival at which `wrong` is optimal, inside the simplex if there is one."""
+    from scipy.optimize import linprog
+
     leads = _leads(losses, wrong, extremes)
     margin = np.array([float(p[best] - p[rival]) for p in extremes])
     points = np.array([[float(x) for x in p] for p in extremes])

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
 
 from theory.checker.arrangement import Arrangement
 from theory.checker.polyhedral_rules import Posterior, class_pairs, distinct_losses, dot
@@ -38,6 +37,8 @@ def polyhedral_witness(found: Arrangement, epsilon: Fraction, symmetric: bool) -
 
 
 def _posteriors(table: np.ndarray, wrong: list[np.ndarray], b: int, j: int, epsilon: Fraction) -> Iterator[Posterior]:
+    from scipy.optimize import linprog  # takes half a second to load, and most proofs do without
+
     classes = table.shape[1]
     rows = [np.eye(classes)[k] - np.eye(classes)[b] for k in range(classes) if k != b]
     rows.append(np.eye(classes)[j] - np.eye(classes)[b])
