@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,13 @@ class Table:
     minus: Array
     losses: tuple[Expr, Expr]
     slopes: tuple[Expr, Expr]
+
+    @cached_property
+    def turns(self) -> tuple[Index, Array]:
+        """The grid points on the lower left hull of (minus, plus), and the slopes between; alike for all eta."""
+        hull = _lower_left(_number(self.minus), _number(self.plus))
+        with np.errstate(over="ignore", divide="ignore"):
+            return hull, np.diff(self.plus[hull]) / np.diff(self.minus[hull])
 
     def risk(self, eta: Array, v: Array) -> Array:
         """C_eta(v), elementwise; NaN counts as +inf."""
@@ -123,10 +130,7 @@ def _best_columns(table: Table, etas: Array) -> Index:
     if (table.plus == -np.inf).any() or (table.minus == -np.inf).any():
         column[inside] = _number(mixed(np.full((1, 1), 0.5), table.plus, table.minus)).argmin()
         return column
-    hull = _lower_left(_number(table.minus), _number(table.plus))
-    x, y = table.minus[hull], table.plus[hull]
-    with np.errstate(over="ignore", divide="ignore"):
-        turns = np.diff(y) / np.diff(x)
+    hull, turns = table.turns
     eta = etas[inside]
     column[inside] = _nearby(table, eta, hull[np.searchsorted(turns, -(1 - eta) / eta)])
     return column

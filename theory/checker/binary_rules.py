@@ -35,7 +35,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
 
-from theory.expression.calculus import differentiate
+from theory.expression.boxes import derivative
 from theory.expression.enclosure import Enclosure, bound, enclose, plain_bound, restrict, sign_inside
 from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
 from theory.expression.nodes import Const, Expr, Var, Where, substitute, walk
@@ -144,7 +144,7 @@ class Problem:
             return False
         if not self._joins_at_zero(pieces) and not _continuous(self.phi, "t", (-r, r)):
             return False
-        if sign_inside(differentiate(self.reflection, "t"), "t", Interval.between(*right)) <= 0:
+        if sign_inside(derivative(self.reflection, "t"), "t", Interval.between(*right)) <= 0:
             return False
         return _certain(lambda: self._leading_term_falls(r)) or _certain(lambda: self._falls_evenly(right))
 
@@ -155,9 +155,9 @@ class Problem:
         here, mirrored = (
             restrict(tree, {"t": side}, "t") for tree in (self.phi, substitute(self.phi, {"t": -Var("t")}))
         )
-        even = normal_form(differentiate(normal_form(stabilise(here + mirrored)), "t"))
+        even = normal_form(derivative(normal_form(stabilise(here + mirrored)), "t"))
         return bool(
-            enclose(even, {"t": side}, along="t").range.hi <= 0 and sign_inside(differentiate(here, "t"), "t", side) < 0
+            enclose(even, {"t": side}, along="t").range.hi <= 0 and sign_inside(derivative(here, "t"), "t", side) < 0
         )
 
     def _leading_term_falls(self, r: Fraction) -> bool:
@@ -165,7 +165,7 @@ class Problem:
         assert self.phi is not None
         slope = self.phi
         for n in range(1, MAX_ORDER + 1):
-            slope = differentiate(slope, "t") if n == 1 else normal_form(differentiate(slope, "t"))
+            slope = derivative(slope, "t") if n == 1 else normal_form(derivative(slope, "t"))
             left, right = (enclose_between(slope, "t", side) for side in ((-r, _ZERO), (_ZERO, r)))
             if left.jumped or right.jumped:
                 return False
@@ -189,7 +189,7 @@ class Problem:
         reach: Box = (box[0], -box[0]) if box[1] == 0 else box
         if not all(enclose_between(tree, "v", reach).range.is_finite for tree in (self.plus, self.minus)):
             return False
-        weak, strict = (differentiate(self.risk(eta), "v") for eta in cell)
+        weak, strict = (derivative(self.risk(eta), "v") for eta in cell)
         if not sign_inside(strict, "v", Interval.between(*box)) < 0 or not self._falls(weak, box):
             return False
         return box[1] != 0 or self._falls_beyond(weak, strict, -box[0])
@@ -206,7 +206,7 @@ class Problem:
                 return bool(slopes[0].hi <= 0)
             if not all(end == 0 for point in slopes for end in (point.lo, point.hi)):
                 return False
-            weak, strict = (normal_form(differentiate(tree, "v")) for tree in (weak, strict))
+            weak, strict = (normal_form(derivative(tree, "v")) for tree in (weak, strict))
         return False
 
     @staticmethod
@@ -217,7 +217,7 @@ class Problem:
         return bool(
             not found.jumped
             and found.points[1].hi <= 0
-            and enclose_between(differentiate(slope, "v"), "v", box).range.lo >= 0
+            and enclose_between(derivative(slope, "v"), "v", box).range.lo >= 0
         )
 
     def floor(self, box: Box) -> bool:
@@ -244,13 +244,13 @@ class Problem:
             return False
         if self.jumps and (inside.jumped or not inside.points[0].lo >= self.risk_at(eta, _ZERO).hi):
             return False
-        slope = differentiate(self.risk(eta), "v")
+        slope = derivative(self.risk(eta), "v")
         found = enclose_between(slope, "v", box)
         if found.range.lo >= 0:
             return True
         if found.jumped or not found.points[0].lo >= 0:
             return False
-        return bool(enclose_between(differentiate(slope, "v"), "v", box).range.lo >= 0)
+        return bool(enclose_between(derivative(slope, "v"), "v", box).range.lo >= 0)
 
 
 def limit_at(tree: Expr, name: str, end: float) -> Interval:

@@ -28,7 +28,7 @@ from itertools import pairwise
 
 from flint import arb
 
-from theory.expression.calculus import differentiate
+from theory.expression.boxes import derivative
 from theory.expression.enclosure import bound, enclose
 from theory.expression.interval import End, Interval, fraction_of
 
@@ -206,10 +206,10 @@ def runs(problem: Problem, box: Box, sign: int) -> bool:
     """C_eta is strictly monotone on the bounded box for all eta near 1/2: rising (sign 1) or falling (sign -1)."""
     if not all(isinstance(side, Fraction) for side in box):
         return False
-    for tree in (problem.plus, problem.minus, *(differentiate(t, "v") for t in (problem.plus, problem.minus))):
+    for tree in (problem.plus, problem.minus, *(derivative(t, "v") for t in (problem.plus, problem.minus))):
         if not enclose_between(tree, "v", box).range.is_finite:
             return False
-    slope = enclose_between(differentiate(problem.risk(_HALF), "v"), "v", box).range
+    slope = enclose_between(derivative(problem.risk(_HALF), "v"), "v", box).range
     return bool(slope.lo > 0 if sign > 0 else slope.hi < 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
 from flint import fmpq
@@ -141,8 +140,9 @@ class _Walk:
     def _each(self, rules: Rules, *values: Values) -> Values:
         """Apply an operation to the box and to every probe; a probe whose limit is not known stays unknown."""
         function = rules[1]
-        found: Values = [rules[self._whole_rule](*(value[0] for value in values))]
-        for arguments in islice(zip(*values, strict=True), 1, None):
+        places = zip(*values, strict=True)
+        found: Values = [rules[self._whole_rule](*next(places))]
+        for arguments in places:
             try:
                 found.append(None if None in arguments else function(*arguments))
             except Undefined:
@@ -265,7 +265,7 @@ def _constant(node: Const) -> Interval:
 
 @lru_cache(maxsize=4096)
 def derivative(expr: Expr, name: str) -> Expr:
-    """`differentiate`, remembered."""
+    """`differentiate`, remembered: rules ask for the same derivative box by box."""
     return differentiate(expr, name)
 
 

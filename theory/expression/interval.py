@@ -60,7 +60,9 @@ def _greatest(x: End, y: End) -> End:
 def _product(x: End, y: End, rounding: Callable[[End], End]) -> End:
     """x y rounded, where 0 times infinity is 0: an infinite end bounds finite numbers."""
     value = x * y
-    if _finite(value):
+    if type(value) is fmpq:
+        return value
+    if value.is_finite():
         return rounding(value)
     if x == 0 or y == 0:
         return _ZERO
@@ -172,7 +174,8 @@ class Interval:
     @property
     def is_finite(self) -> bool:
         """True where both ends are finite."""
-        return _finite(self.lo) and _finite(self.hi)
+        lo, hi = self.lo, self.hi
+        return (type(lo) is fmpq or bool(lo.is_finite())) and (type(hi) is fmpq or bool(hi.is_finite()))
 
     def power(self, exponent: Interval) -> Interval:
         """x ** e: integer e for any base, other e for bases >= 0 (Undefined below 0)."""
@@ -225,9 +228,8 @@ def limit_sub(x: Interval, y: Interval) -> Interval:
 
 def limit_mul(x: Interval, y: Interval) -> Interval:
     """Limits multiplied: Undefined where 0 * inf may be meant. Sets of finite numbers need no such care."""
-    for one, two in ((x, y), (y, x)):
-        if not one.is_finite and two.contains_zero():
-            raise Undefined("0 * infinity")
+    if (not x.is_finite and y.contains_zero()) or (not y.is_finite and x.contains_zero()):
+        raise Undefined("0 * infinity")
     return x * y
 
 

@@ -80,7 +80,9 @@ def real_ends(problem: Problem, budget: Budget) -> dict[str, list[str]]:
 
 def _near_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget) -> dict[str, Any]:
     """One cell whose boxes may use every rule; no gap is claimed."""
-    scores = candidates(problem, [cell[0] + (cell[1] - cell[0]) * Fraction(k, 4) for k in (1, 4)])
+    scores = candidates(
+        problem, search(problem, [cell[0] + (cell[1] - cell[0]) * Fraction(k, 4) for k in (1, 4)]).right_v
+    )
 
     def rule(box: Box) -> Entry | None:
         def wins(at: Fraction) -> bool:
@@ -146,8 +148,9 @@ def _far_cells(
 
 
 def _far_cell(problem: Problem, cell: tuple[Fraction, Fraction], budget: Budget) -> dict[str, Any]:
-    scores = candidates(problem, [(cell[0] + cell[1]) / 2])
-    least = 0.5 * float(lead(search(problem, [cell[0]]))[0])
+    found = search(problem, [(cell[0] + cell[1]) / 2, cell[0]])
+    scores = candidates(problem, found.right_v[:1])
+    least = 0.5 * float(lead(found)[1])
     if not least > 0:
         raise Failed(f"no gap at eta = {cell[0]}")
     for at in scores:

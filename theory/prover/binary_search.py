@@ -14,9 +14,10 @@ import numpy as np
 from theory._descent import mixed
 from theory._kinks import breakpoints as _breakpoints
 from theory.checker.binary_rules import Problem, limit_at
-from theory.expression import Expr, differentiate
+from theory.expression import Expr
 from theory.expression.arrays import Array
-from theory.expression.enclosure import enclose
+from theory.expression.boxes import derivative
+from theory.expression.enclosure import enclose, plain_bound
 from theory.expression.interval import INF, NEG_INF, Interval, Undefined
 from theory.expression.nodes import Var
 from theory.expression.normal import TooLarge, polynomial
@@ -111,12 +112,12 @@ def _round_scores(v: float, limit: Fraction | float) -> Iterator[Fraction | floa
     yield -limit
 
 
-def candidates(problem: Problem, etas: Iterable[Fraction]) -> list[Fraction]:
-    """Short rationals near the best correct scores, within the domain; beyond a jump, well beyond it."""
+def candidates(problem: Problem, best: Array) -> list[Fraction]:
+    """Short rationals near the given best correct scores, within the domain; beyond a jump, well beyond it."""
     bends = [x for x in breakpoints(problem) if 0 < x <= problem.limit]
     farthest = max([_FARTHEST, *(2 * x for x in bends)])
     scores: list[Fraction] = []
-    for v in search(problem, etas).right_v:
+    for v in best.tolist():
         score = Fraction(float(np.clip(v, 1 / 256, float(farthest)))).limit_denominator(256)
         scores.append(min(score, problem.bound) if problem.bound is not None else score)
         near = [x for x in bends if abs(float(x) - v) <= 1e-6 * max(1.0, abs(v))]
@@ -133,12 +134,22 @@ def unbounded(problem: Problem) -> str | None:
     """Why the conditional risk is unbounded below, when a limit at infinity certainly shows it."""
     if problem.bound is not None:
         return None
+    ends = [end for end in (float("inf"), float("-inf")) if not _bounded_below(problem, end)]
     for eta in (_ONE, Fraction(3, 4), problem.threshold, Fraction(1, 4), _ZERO):
-        for end in (float("inf"), float("-inf")):
+        for end in ends:
             for tail in (_limit, _slope_limit, _leading_term):
                 if tail(problem.risk(eta), end):
                     return f"the conditional risk at eta = {eta} is unbounded below as the score goes to {end}"
     return None
+
+
+def _bounded_below(problem: Problem, end: float) -> bool:
+    """Both losses certainly stay above a number on the half-line beyond +-1, so that no risk falls without bound."""
+    side = Interval.between(_ONE, end) if end > 0 else Interval.between(end, -_ONE)
+    try:
+        return all(plain_bound(tree, "v", side).range.lo > NEG_INF for tree in (problem.plus, problem.minus))
+    except Undefined:
+        return False
 
 
 def _limit(risk: Expr, end: float) -> bool:
@@ -167,7 +178,7 @@ def _slope_limit(risk: Expr, end: float) -> bool:
     far = 1000
     side = Interval.between(Fraction(far), end) if end > 0 else Interval.between(end, Fraction(-far))
     try:
-        slope = enclose(differentiate(risk, "v"), {"v": side}, along="v").range
+        slope = enclose(derivative(risk, "v"), {"v": side}, along="v").range
         jumped = enclose(risk, {"v": side}, along="v").jumped
     except Undefined:
         return False

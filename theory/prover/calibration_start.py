@@ -11,7 +11,7 @@ from flint import arb
 
 from theory.checker.binary_rules import Box, Problem
 from theory.checker.calibration_rules import above, far, kept, runs
-from theory.expression.calculus import differentiate
+from theory.expression.boxes import derivative
 from theory.expression.enclosure import bound, enclose
 from theory.expression.interval import Interval, Undefined, fraction_of
 
@@ -61,8 +61,8 @@ def locate(problem: Problem, at: Fraction, budget: Budget) -> dict[str, Any] | N
 
 def _polished(problem: Problem, at: Fraction) -> Fraction:
     """A minimiser of C_1/2 near a searched one, by two steps of Newton's method."""
-    slope = differentiate(problem.risk(_HALF), "v")
-    bend = differentiate(slope, "v")
+    slope = derivative(problem.risk(_HALF), "v")
+    bend = derivative(slope, "v")
     for _ in range(2):
         point = {"v": Interval.point(at)}
         try:
