@@ -26,12 +26,12 @@ demo: install
 	$(BIN)/avgmargin reproduce --scale quick --out runs/demo
 
 test: install
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # The tests again with the branches counted: what each pair of packages must reach is the limit. Counting is slow, so
 # properties meet ten examples each; the whole suite reaches no less.
 coverage: install
-	HYPOTHESIS_PROFILE=brief $(BIN)/python -m pytest -n $(JOBS) -o timeout=900 --cov --cov-report=
+	HYPOTHESIS_PROFILE=brief $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -o timeout=900 --cov --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --include='theory/*,synthetic/*' --fail-under=95
 	$(BIN)/python -m coverage report --skip-covered --include='deep/*,avgmargin/*' --fail-under=90
 
@@ -58,7 +58,7 @@ wheel-test: install
 
 # Property tests with many examples, slow tests, long fuzzing, and a longer kill matrix.
 nightly: install
-	HYPOTHESIS_PROFILE=nightly AVGMARGIN_SLOW=1 $(BIN)/python -m pytest -n $(JOBS) --timeout 7200
+	HYPOTHESIS_PROFILE=nightly AVGMARGIN_SLOW=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --timeout 7200
 	$(BIN)/python -m tests.reliability --each 20 --long 5
 
 # The tests of theory and synthetic with the lowest versions that pyproject.toml allows, in an environment of its own.

@@ -69,4 +69,4 @@ END
 "$bin/avgmargin" --version
 
 echo "wheel-test: running the tests in an empty folder"
-"$bin/python" -m pytest -n "$jobs" -q "$@"
+"$bin/python" -m pytest -n "$jobs" --dist worksteal -q "$@"

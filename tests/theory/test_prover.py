@@ -1,11 +1,10 @@
-"""The binary prover: published verdicts, verdicts derived by hand, random trees, budgets and refusals."""
+"""The binary prover: verdicts derived by hand, random trees, budgets and refusals (published ones: `test_oracle`)."""
 
 from __future__ import annotations
 
 import json
 import math
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from tests.strategies import binary_trees
 from tests.theory import brute
-from tests.theory.oracle import Published, binary_rows
 from tests.theory.rows import ROWS as FIRST_ROWS
 from tests.theory.rows import Row
 from tests.theory.rows_literature import MORE_ROWS
@@ -66,40 +64,6 @@ def witness_holds(loss: Loss, verdict: Verdict) -> bool:
     size = max(1.0, abs(correct))
     gap = verdict.gap or 0.0
     return bool(correct - parts >= gap - (AT_INFINITY if limit else ROUNDING) * size)
-
-
-# -- the published table -------------------------------------------------------------------------------------------
-
-CHUNKS = 12
-
-
-def as_published(row: Published, verdict: Verdict) -> bool:
-    """Whether a verdict is the published one; UNDECIDED is not."""
-    return verdict.status == (Status.PROVED if row.consistent else Status.REFUTED)
-
-
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_every_published_verdict_is_reached(shared: Path, chunk: int) -> None:
-    rows = binary_rows(shared)
-    assert len(rows) >= 75
-    wrong = {}
-    for row in rows[chunk::CHUNKS]:
-        loss = row.loss()
-        verdict = prove(loss)
-        if not as_published(row, verdict) or not evidence_holds(loss, verdict):
-            wrong[row.label] = verdict.summary()
-        psi = row.closed("psi", theta=0.1, eta=0.55) if row.consistent else None
-        if psi is not None and not (verdict.gap is not None and verdict.gap <= psi * (1 + ROUNDING)):
-            wrong[row.label] = {"gap": verdict.gap, "psi(1/10)": psi}
-    assert wrong == {}
-
-
-def test_a_wrong_table_is_noticed(shared: Path) -> None:
-    by_name = {row.row["id"]: row for row in binary_rows(shared)}
-    for name in ("b04", "b14"):
-        row, verdict = by_name[name], prove(by_name[name].loss())
-        assert as_published(row, verdict)
-        assert not as_published(Published(row.row, row.parameters, not row.consistent), verdict)
 
 
 # -- verdicts derived by hand --------------------------------------------------------------------------------------
