@@ -263,6 +263,41 @@ def test_rational_arithmetic_is_exact(a: Fraction, b: Fraction, c: Fraction, d: 
         assert (number_of(found.lo), number_of(found.hi)) == (low, high)
 
 
+def product(x: Any, y: Any) -> Any:
+    """x y for extended reals, where 0 times infinity is 0."""
+    if 0 in (x, y):
+        return Fraction(0)
+    if isinstance(x, Fraction) and isinstance(y, Fraction):
+        return x * y
+    return inf if (x > 0) == (y > 0) else -inf
+
+
+def is_tight(times: Any, one: tuple[Any, Any], other: tuple[Any, Any]) -> bool:
+    """The property: of rational and infinite ends, the product is the least and the largest of the four products."""
+    found = times(Interval.between(*one), Interval.between(*other))
+    wanted = [product(x, y) for x in one for y in other]
+    return (number_of(found.lo), number_of(found.hi)) == (min(wanted), max(wanted))
+
+
+SIDES = st.tuples(
+    st.one_of(st.just(-inf), st.integers(-3, 3).map(Fraction), rationals(-9, 9)),
+    st.one_of(st.just(inf), st.integers(-3, 3).map(Fraction), rationals(-9, 9)),
+).map(lambda ends: (min(ends), max(ends)))
+
+
+@given(SIDES, SIDES)
+def test_products_are_tight_whatever_the_signs(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
+    assert is_tight(Interval.__mul__, one, other)
+
+
+def test_a_product_of_equal_ends_only_is_caught() -> None:
+    def for_positive_ones(x: Interval, y: Interval) -> Interval:
+        return Interval(x.lo * y.lo, x.hi * y.hi)
+
+    assert is_tight(for_positive_ones, (Fraction(1), Fraction(2)), (Fraction(1), Fraction(3)))
+    assert not is_tight(for_positive_ones, (Fraction(1), Fraction(2)), (Fraction(-3), Fraction(-1)))
+
+
 @given(rationals(-9, 9), rationals(-9, 9))
 def test_ties_of_rationals_stay_ties(a: Fraction, b: Fraction) -> None:
     x, y = Interval.point(a), Interval.point(b)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -25,7 +28,7 @@ from theory.expression import (
     substitute,
     to_text,
 )
-from theory.expression.nodes import Add, Div, Mul, Neg, Pi, Pow, Sub
+from theory.expression.nodes import Add, Div, Mul, Neg, Pi, Pow, Sub, parts, walk
 from theory.expression.parse import MAX_DEPTH
 
 # 60-digit arithmetic on the same tree written twice; the trees lose far fewer than 20 digits.
@@ -236,3 +239,24 @@ def test_exponents_are_read_through_their_arithmetic() -> None:
             parse(text)
     for text in ("t ** (10 * 10)", "t ** (2 ** 6)", "t ** (0 ** 2 + 1)", "t ** (0 ** 0)", "t ** (101 - 1)"):
         parse(text)
+
+
+def test_a_hash_is_taken_once_and_does_not_travel() -> None:
+    """Hashes of names differ from process to process, so that none may lie in a pickle."""
+    tree = parse("softplus(-t) + max(0, 1 - t) ** 2 / 3")
+    assert not hasattr(tree, "_hash")
+    once = hash(tree)
+    assert tree._hash == once
+    twin = pickle.loads(pickle.dumps(tree))
+    assert not hasattr(twin, "_hash")
+    assert twin == tree
+    assert hash(twin) == once
+    assert hash(copy.deepcopy(tree)) == once
+    assert hash(replace(tree, right=tree.left)) != once
+
+
+def test_a_leaf_is_what_has_no_subtree() -> None:
+    tree = parse("where(t > pi, -t, clip(t, 0, 1)) + exp(t)")
+    leaves = {type(node).__name__ for node in walk(tree) if not any(isinstance(part, Expr) for part in parts(node))}
+    assert leaves == {"Const", "Pi", "Var"}
+    assert all(node._is_leaf == (type(node).__name__ in leaves) for node in walk(tree))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import isfinite
 from operator import is_
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 Number = int | float | str | Fraction
 
@@ -68,6 +68,7 @@ class Expr:
 
     __slots__ = ("_hash",)
     __match_args__: tuple[str, ...] = ()
+    _is_leaf: ClassVar[bool] = True
     _hash: int
 
     def __add__(self, other: Expr | Number) -> Expr:
@@ -122,6 +123,7 @@ def _node(cls: type[Node]) -> type[Node]:
             return found
 
     made.__hash__ = hash_once  # type: ignore[assignment]
+    made._is_leaf = all(field.type != Expr.__name__ for field in fields(made))  # type: ignore[arg-type]
     return made
 
 
@@ -261,11 +263,13 @@ def parts(expr: Expr) -> list[Any]:
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The sub-trees directly below `expr`, in order."""
-    return tuple(part for part in parts(expr) if isinstance(part, Expr))
+    return () if expr._is_leaf else tuple(part for part in parts(expr) if isinstance(part, Expr))
 
 
 def with_parts(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     """The node with `change` applied to its sub-trees; the node itself where it leaves each of them as it is."""
+    if expr._is_leaf:
+        return expr
     old = parts(expr)
     new = [change(part) if isinstance(part, Expr) else part for part in old]
     return expr if all(map(is_, old, new)) else type(expr)(*new)
