@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations, permutations
 from typing import Any
 
@@ -89,13 +90,21 @@ def arrange(
     """
     if domain == "ball":
         raise NotPolyhedral("scores in a Euclidean ball have no vertices")
+    return _arranged(tree, classes, domain, bound, tuple(sorted((vectors or {}).items())))
+
+
+@lru_cache(maxsize=64)
+def _arranged(
+    tree: Expr, classes: int, domain: str, bound: Fraction | None, vectors: tuple[tuple[str, tuple[Fraction, ...]], ...]
+) -> Arrangement:
+    """`arrange`, remembered: a loss has the same vertices in every certificate."""
     identity = tuple(range(classes))
     orders = list(permutations(identity)) if vectors else [identity]
     vertices: dict[tuple[Any, ...], Vertex] = {}
     rays: dict[tuple[Any, ...], Vertex] = {}
     for order in orders:
         spread = [order] if vectors else list(permutations(identity))
-        parts = _one_order(tree, order, domain, bound, dict(vectors or {}))
+        parts = _one_order(tree, order, domain, bound, dict(vectors))
         for found, part in zip((vertices, rays), parts, strict=True):
             for vertex in part:
                 for other in spread:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
-from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, Var, substitute, with_parts
+from .nodes import Add, Call, Const, Div, Expr, Max, MaxOther, SumOther, Var, names, substitute, with_parts
 from .normal import normal_form
 from .rewrite import ONE, stabilise
 
@@ -23,14 +24,24 @@ def expand(
     >>> str(expand(parse("sum_other(max(0, 1 - (fy - fk)))", SCORE_NAMES), 0, [Var("a"), Var("b")]))
     'max(0, 1 - (a - b))'
     """
-    classes = len(scores)
+    return _expanded(tree, label, tuple(scores), tuple((name, tuple(row)) for name, row in (vectors or {}).items()))
+
+
+@lru_cache(maxsize=2048)
+def _expanded(
+    tree: Expr, label: int, scores: tuple[Expr, ...], vectors: tuple[tuple[str, tuple[Fraction, ...]], ...]
+) -> Expr:
+    """`expand`, remembered: every certificate of a loss asks for the same few."""
+    classes, used = len(scores), names(tree)
     others = [k for k in range(classes) if k != label]
-    vectors = vectors or {}
     table: dict[str, Expr] = {"fy": scores[label], "c": Const(Fraction(classes))}
-    table["alpha"] = scores[label] - _join(Max, [scores[k] for k in others])
-    table["lse"] = Call("log", _join(Add, [Call("exp", score) for score in scores]))
-    table["q"] = _probability(label, scores)
-    table |= {name: Const(values[label]) for name, values in vectors.items()}
+    if "alpha" in used:
+        table["alpha"] = scores[label] - _join(Max, [scores[k] for k in others])
+    if "lse" in used:
+        table["lse"] = Call("log", _join(Add, [Call("exp", score) for score in scores]))
+    if "q" in used:
+        table["q"] = _probability(label, scores)
+    table |= {name: Const(values[label]) for name, values in vectors}
 
     def write_out(node: Expr) -> Expr:
         """Names replaced all at once, so that a score's coordinates are never taken for a parameter."""
@@ -42,8 +53,8 @@ def expand(
         return with_parts(node, write_out)
 
     def inner(k: int) -> dict[str, Expr]:
-        found: dict[str, Expr] = {"fk": scores[k], "qk": _probability(k, scores)}
-        return found | {f"{name}k": Const(values[k]) for name, values in vectors.items()}
+        found: dict[str, Expr] = {"fk": scores[k]} | ({"qk": _probability(k, scores)} if "qk" in used else {})
+        return found | {f"{name}k": Const(values[k]) for name, values in vectors}
 
     return stabilise(write_out(tree))
 
