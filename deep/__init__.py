@@ -1,6 +1,10 @@
-"""Torch: loss modules, models, data, training and measured margins.  Importing this package imports torch."""
+"""Torch: loss modules, models, data, training and measured margins.  Importing this package imports torch.
 
-from . import plot as plot
+`deep.plot`, and matplotlib with it, is loaded when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from ._inputs import ModelError as ModelError
 from ._store import RunFolderError as RunFolderError
 from .attacks import FixedEps as FixedEps
@@ -59,3 +63,14 @@ from .sums import verify_folder as verify_folder
 from .tables import Table as Table
 from .tables import run_table as run_table
 from .training import train as train
+
+if _TYPE_CHECKING:
+    from . import plot as plot
+
+
+def __getattr__(name: str) -> object:
+    if name == "plot":
+        from importlib import import_module
+
+        return import_module("deep.plot")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

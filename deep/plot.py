@@ -1,7 +1,7 @@
 """Pictures of margins: their distribution, their course through training, and robust accuracy against eps.
 
 Every function returns a new `matplotlib.figure.Figure`; nothing touches pyplot or any global state. matplotlib is
-imported by this module alone, which nothing else in `deep` imports but its face.
+imported by this module alone, which nothing else in `deep` imports; its face loads it when it is asked for.
 """
 
 from __future__ import annotations

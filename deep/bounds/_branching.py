@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 __all__ = ["Budget", "Rival", "Step", "search"]
 
@@ -204,6 +203,8 @@ def _bound(rival: Rival, signs: Signs, radius: float) -> tuple[float, Floats]:
 
 def _nearest(a: Floats, b: Floats) -> tuple[float, Floats]:
     """A lower bound of ||z|| over {A z >= b}, with the z it comes from; ``inf`` where that is found to be empty."""
+    from scipy.optimize import nnls  # takes half a second to load, and few processes search for exact distances
+
     zero = np.zeros(a.shape[1])
     sizes = np.linalg.norm(a, axis=1)
     if ((sizes == 0.0) & (b > 0.0)).any():

@@ -23,8 +23,12 @@ _LOADED = [
     "cvxpy",
     "deep.attacks",
     "deep.bounds",
+    "deep.plot",
+    "scipy.optimize",
+    "scipy.special",
     "sympy",
     "synthetic.learning",
+    "torch._dynamo",  # two seconds of the first optimiser
 ]
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(_LOADED)
