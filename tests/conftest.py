@@ -27,8 +27,8 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 # Machines are shared: neither a single slow example nor slow drawing is a failure; pytest-timeout guards the whole.
 _CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("ci", derandomize=True, print_blob=True, **_CALM)
-settings.register_profile("dev", **_CALM)
+settings.register_profile("ci", max_examples=50, derandomize=True, print_blob=True, **_CALM)
+settings.register_profile("dev", max_examples=50, **_CALM)
 settings.register_profile("brief", max_examples=10, derandomize=True, **_CALM)
 settings.register_profile("nightly", max_examples=2000, print_blob=True, **_CALM)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "dev"))
