@@ -10,6 +10,7 @@ itself, so that the four packages come from the wheel.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,13 @@ settings.register_profile("dev", max_examples=50, **_CALM)
 settings.register_profile("brief", max_examples=10, derandomize=True, **_CALM)
 settings.register_profile("nightly", max_examples=2000, print_blob=True, **_CALM)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+def pytest_collection_finish() -> None:
+    """Torch, SymPy and the tests are loaded by now, and stay: the collector need not walk them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
