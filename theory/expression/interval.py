@@ -354,6 +354,7 @@ FUNCTIONS: dict[str, Callable[[Interval], Interval]] = {
     "atan": lambda x: Interval(_atan_end(x.lo, _down), _atan_end(x.hi, _up)),
     "abs": _abs_interval,
 }
+"""The image of an interval under each named function of the formula language."""
 
 
 def pi_interval() -> Interval:
