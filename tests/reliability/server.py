@@ -19,9 +19,18 @@ from typing import Any
 
 _ACTS = frozenset(["open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"])
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_WARM = ("avgmargin.__main__", "deep", "synthetic", "deep.plot", "mlxtend.data", "joblib", "jinja2")
-_LATE = ("torch._dynamo", "scipy.special", "scipy.optimize")
-"""What a command loads late, and slowly: the first two seconds of an optimiser are the first of these."""
+_WARM = (
+    "avgmargin.__main__",
+    "deep",
+    "deep.plot",
+    "synthetic",
+    "mlxtend.data",
+    "joblib",
+    "jinja2",
+    "scipy.optimize",
+    "scipy.special",
+    "torch._dynamo",  # two seconds of the first optimiser
+)
 
 
 class Counter:
@@ -141,7 +150,7 @@ def child(request: dict[str, Any]) -> None:
 
 def serve() -> None:
     """Answer requests until the end of the input."""
-    for name in (*_WARM, *_LATE):
+    for name in _WARM:
         importlib.import_module(name)
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)

@@ -28,6 +28,7 @@ from theory.expression.nodes import (
     Var,
     Where,
     names,
+    parts,
 )
 
 from .elementary import pi_bounds
@@ -219,12 +220,10 @@ def resolve(tree: Expr, name: str, box: Box) -> Expr | None:
                 return None
             holds = _decide(comparison, jet(sides[0] - sides[1], name, box), box)
             return None if holds is None else resolve(yes if holds else no, name, box)
-    parts = {}
-    for field in type(tree).__dataclass_fields__:  # type: ignore[attr-defined]
-        part = getattr(tree, field)
-        if isinstance(part, Expr):
-            part = resolve(part, name, box)
-            if part is None:
-                return None
-        parts[field] = part
-    return type(tree)(**parts)
+    resolved = []
+    for part in parts(tree):
+        found = resolve(part, name, box) if isinstance(part, Expr) else part
+        if found is None:
+            return None
+        resolved.append(found)
+    return type(tree)(*resolved)
