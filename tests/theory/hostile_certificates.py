@@ -76,6 +76,13 @@ def by_lemma(lemma: str, formula: str, names: tuple[str, ...]) -> dict[str, Any]
 _ONE_PART = ("continuous", "differentiable", "grows", "bounded below")
 _OVA = ("real", *(f"{part} {what}" for part in "AB" for what in _ONE_PART), "A - B falls")
 _PAIRS = ("real", *(f"phi {what}" for what in ("continuous", "does not rise", "smooth", "falls at 0", "bounded below")))
+_PSI = ("real", "Psi continuous", "Psi falls", "Psi bounded below", "Psi smooth")
+_SHARE = (
+    "a not negative",
+    *(f"u {what}" for what in ("continuous", "positive", "does not rise", "differentiable")),
+    "q u' / u bounded near 0",
+)
+_SCORES = ("B continuous", "B smooth", "B far")
 _NEAR = (("-1", "-1/2", "reflect"), ("-1/2", "0", "tie"))
 
 
@@ -96,6 +103,16 @@ def _flat(formula: str) -> dict[str, Any]:
     data = consistent(formula, ["0", "1"], list(_NEAR), "bounded:1")
     data["sides"][0]["cells"][0]["boxes"] += _points("-1", "-1/2") if "where" in formula else []
     return data
+
+
+NORMALISED = "log(q) / (log(q) + sum_other(log(qk)))"
+REVERSED = "sum_other(log(qk)) / (log(q) + sum_other(log(qk)))"
+
+
+def _dropped(formula: str, p: tuple[str, str, str], *direction: str) -> dict[str, Any]:
+    """The claim that scores along a direction are optimal, each order in one box."""
+    wrong, trees = {"direction": list(direction)}, [["v"], ["v"]]
+    return several("inconsistent", formula, 3, p=list(p), wrong=wrong, floors=[["f"]] * 3, trees=trees)
 
 
 CASES: list[tuple[str, bool, dict[str, Any]]] = [
@@ -434,6 +451,21 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         False,
         by_lemma("exchange", "sum_other(softplus(fk - fy)) / (2 + exp(fy))", _PAIRS),
     ),
+    *(
+        (f"exchange: {why}", true, by_lemma("exchange", formula, names))
+        for why, true, formula, names in (
+            ("control: absolute error and normalised cross-entropy", True, f"1 - q + {NORMALISED}", (*_PSI, *_SHARE)),
+            ("a share with factor -2 rewards dropping the right class", False, f"1 - q - 2 * {NORMALISED}", (*_PSI, *_SHARE)),
+            ("a share without a part that falls", False, NORMALISED, ("real", *_SHARE)),
+            ("control: squares of the scores", True, "lse - fy + fy**2 + sum_other(fk**2)", (*_PSI, *_SCORES)),
+            (
+                "kinks of the score terms hold all scores at 0",
+                False,
+                "lse - fy + 2 * abs(fy) + 2 * sum_other(abs(fk))",
+                (*_PSI, *_SCORES),
+            ),
+        )
+    ),
     (
         "wrong: the class that goes up for ever is the right one (the loss is the pairwise logistic loss)",
         False,
@@ -446,6 +478,20 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
             floors=[["f"]] * 3,
             trees=[["v"], ["v"]],
         ),
+    ),
+    *(
+        (f"value over one denominator: {why}", true, _dropped(formula, p, "0", "0", "-1"))
+        for why, true, formula, p in (
+            ("control: the normalised cross-entropy nears its infimum min p", True, NORMALISED, ("1/2", "3/10", "1/5")),
+            ("the class dropped is not the least likely", False, NORMALISED, ("1/2", "1/5", "3/10")),
+            ("D < 0, so that N must be <= 0 (the risk is near its supremum)", False, REVERSED, ("1/2", "3/10", "1/5")),
+            ("D has a zero, at ties, where the loss is not real", False, "1 + 1 / alpha**2", ("1/2", "3/10", "1/5")),
+        )
+    ),
+    (
+        "value over one denominator: the score that is neared is the right one",
+        False,
+        _dropped(NORMALISED, ("1/2", "1/4", "1/4"), "0", "-1", "-2"),
     ),
     (
         "retract: smooth, so that its kinks say nothing about the way to the tie (the loss is the cross-entropy)",

@@ -66,6 +66,28 @@ PROVED: dict[str, tuple[str, dict[str, str], int | str | None, str]] = {
     "Brier": ("(q - 1)**2 + sum_other(qk**2)", {}, "all", "exchange"),
     "pairwise logistic": ("sum_other(log1p(exp(m - (fy - fk))))", {"m": "[0, inf)"}, "all", "exchange"),
     "pairwise and ramp": ("sum_other(sigmoid(fk - fy)) + mu * clip(1 - alpha, 0, 1)", {"mu": "[0, 9]"}, 4, "exchange"),
+    "normalised cross-entropy and absolute error": (
+        "a * log(q) / (log(q) + sum_other(log(qk))) + 2 * b * (1 - q)",
+        {"a": "[0, inf)", "b": "(0, inf)"},
+        "all",
+        "exchange",
+    ),
+    "normalised focal loss and cross-entropy": (
+        "2 * (1 - q)**3 * log(q) / ((1 - q)**3 * log(q) + sum_other((1 - qk)**3 * log(qk))) + b * (lse - fy)",
+        {"b": "(0, 1]"},
+        "all",
+        "exchange",
+    ),
+    "cross-entropy and squares": ("lse - fy + w * (fy**2 + sum_other(fk**2))", {"w": "[0, inf)"}, "all", "exchange"),
+    "cross-entropy and lse": ("lse - fy + w * lse**2", {"w": "[0, inf)"}, "all", "exchange"),
+    "cross-entropy and one-versus-all": (
+        "lse - fy + w * (softplus(-fy) + sum_other(softplus(fk)))",
+        {"w": "[0, 9]"},
+        5,
+        "exchange",
+    ),
+    "cross-entropy and a sigmoid of the score": ("lse - fy + sigmoid(-fy)", {}, "all", "exchange"),
+    "root of the cross-entropy": ("sqrt(1 + (lse - fy))", {}, "all", "exchange"),
     "one-versus-all": ("softplus(-fy) + w * sum_other(softplus(fk))", {"w": "(0, inf)"}, "all", "one-versus-all"),
     "squares": ("(fy - 1)**2 + sum_other(fk**2)", {}, "all", "one-versus-all"),
 }
@@ -115,7 +137,23 @@ REFUSED: dict[str, tuple[str, dict[str, str], int | str | None]] = {
         {},
         None,
     ),
-    "normalised cross-entropy": ("log(q) / (log(q) + sum_other(log(qk)))", {}, "all"),
+    "normalised cross-entropy, alone": ("log(q) / (log(q) + sum_other(log(qk)))", {}, "all"),
+    "share with a factor that may be negative": (
+        "a * log(q) / (log(q) + sum_other(log(qk))) + (1 - q)",
+        {"a": "[-2, 1]"},
+        "all",
+    ),
+    "share that rises": ("1 - q + exp(3 * q) / (exp(3 * q) + sum_other(exp(3 * qk)))", {}, "all"),
+    "share that jumps up near 0": ("1 - q + exp(1 / q) / (exp(1 / q) + sum_other(exp(1 / qk)))", {}, "all"),
+    "share of another function": ("1 - q + log(q) / (log(q) + 2 * sum_other(log(qk)))", {}, "all"),
+    "share of another numerator": ("1 - q + q / (log(q) + sum_other(log(qk)))", {}, "all"),
+    "score term that rises": ("lse - fy + softplus(fy)", {}, "all"),
+    "score terms without a floor": ("lse - fy - softplus(fy) - sum_other(softplus(fk))", {}, "all"),
+    "score terms with kinks": ("lse - fy + 2 * abs(fy) + 2 * sum_other(abs(fk))", {}, "all"),
+    "own score with a kink": ("lse - fy + max(0, 1 - fy)", {}, "all"),
+    "others' scores only": ("lse - fy + sum_other(fk**2)", {}, "all"),
+    "lse without a floor": ("lse - fy - softplus(lse)", {}, "all"),
+    "scores alone, not convex": ("sigmoid(-fy) + (fy**2 + sum_other(fk**2))", {}, "all"),
     "0-1 loss": ("where(t <= 0, 1, 0)", {}, None),
 }
 
@@ -172,6 +210,9 @@ HAND_MADE = [
     "depends on the shift",
     "pairwise, rising",
     "one-versus-all sigmoid",
+    "share with a factor that may be negative",
+    "score terms with kinks",
+    "score terms without a floor",
     "not real at 2",
     "not real for some scores",
     "the counterexample to reflection without continuity",
@@ -191,7 +232,7 @@ def test_no_hand_made_cover_helps_a_broken_twin(name: str) -> None:
     for lemma, asked in hypotheses.items():
         for depth in (0, 3):
             for skipped in (("convex by slopes",), ("convex by composition",)):
-                covers = {h: cover(rng, [*"tq", "alpha", "fy", *ranges], depth) for h in asked if h not in skipped}
+                covers = {h: cover(rng, [*"tq", "alpha", "fy", "lse", *ranges], depth) for h in asked if h not in skipped}
                 forged = forge(family, classes, lemma, covers)
                 for _ in range(8):  # drop hypotheses of parts that this loss does not have
                     result = check(forged)

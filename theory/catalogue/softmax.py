@@ -202,7 +202,14 @@ ENTRIES: tuple[Entry, ...] = (
         "active-passive",
         "a times normalised cross-entropy + b times the absolute error of the softmax",
         f"Ma, Huang, Wang, Romano, Erfani & Bailey (2020), ICML; {sources.HERE}",
-        (Claim(True, "derived: phi(t) + phi(-t) is constant and phi falls", ("classes <= 2",)),),
+        (
+            Claim(True, "derived: phi(t) + phi(-t) is constant and phi falls", ("classes <= 2",)),
+            Claim(
+                True,
+                "derived: both parts near their infima along one path, the second only with a right class on top",
+                ("classes >= 3",),
+            ),
+        ),
         binary="a * softplus(-t) / (softplus(-t) + softplus(t)) + 2 * b * sigmoid(-t)",
         multiclass="a * log(q) / (log(q) + sum_other(log(qk))) + 2 * b * (1 - q)",
         parameters={"a": _POSITIVE, "b": _POSITIVE},

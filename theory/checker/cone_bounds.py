@@ -11,9 +11,10 @@ from fractions import Fraction
 
 from theory.expression.calculus import differentiate
 from theory.expression.enclosure import enclose
-from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined
+from theory.expression.interval import INF, NEG_INF, End, Interval, Undefined, fraction_of
 from theory.expression.nodes import Expr, Neg, names
 from theory.expression.normal import Monomial, TooLarge, from_polynomial, normal_form, polynomial
+from theory.expression.quotient import excess
 from theory.expression.rewrite import simplify
 from theory.expression.share import share
 
@@ -25,7 +26,7 @@ Box = Mapping[str, Interval]
 class _Known:
     """What has been derived from one tree; each part once."""
 
-    __slots__ = ("_collected", "_negated", "_slopes", "_terms", "names", "tree")
+    __slots__ = ("_collected", "_excess", "_negated", "_slopes", "_terms", "names", "tree")
 
     def __init__(self, tree: Expr) -> None:
         self.tree = share(tree)
@@ -33,6 +34,7 @@ class _Known:
         self._slopes: dict[str, Expr] = {}
         self._negated: Expr | None = None
         self._collected: Expr | None = None
+        self._excess: dict[Fraction, tuple[Expr, Expr] | None] = {}
         self._terms: list[list[tuple[Monomial, Fraction, Expr]] | None] = []  # at most one entry, None for too many
 
     def slope(self, name: str) -> Expr:
@@ -54,6 +56,13 @@ class _Known:
         if self._collected is None:
             self._collected = share(normal_form(self.tree))
         return self._collected
+
+    def excess(self, value: Fraction) -> tuple[Expr, Expr] | None:
+        """N and D with tree - value = N / D, or None."""
+        if value not in self._excess:
+            found = excess(self.tree, value)
+            self._excess[value] = None if found is None else (share(found[0]), share(found[1]))
+        return self._excess[value]
 
     @property
     def terms(self) -> list[tuple[Monomial, Fraction, Expr]] | None:
@@ -115,6 +124,21 @@ def lower(tree: Expr, box: Box, goal: End = 0) -> End:
 def upper(tree: Expr, box: Box, goal: End = 0) -> End:
     """An upper bound of a tree over a box; one below `goal` is not improved."""
     return -lower(_about(tree).negated, box, -goal)
+
+
+def at_least(tree: Expr, box: Box, value: End) -> bool:
+    """Whether a tree is certainly at least `value` wherever it is real on a box: over one denominator, or by its bound.
+
+    Quotients that share a denominator, N_1 / D + N_2 / D, are far better bounded as one. Where the tree is real, D is
+    not 0, so that D >= 0 means D > 0.
+    """
+    exact = fraction_of(value)
+    parts = None if exact is None else _about(tree).excess(exact)
+    if parts is not None:
+        over, below = parts
+        if (lower(below, box) >= 0 and lower(over, box) >= 0) or (upper(below, box) <= 0 and upper(over, box) <= 0):
+            return True
+    return bool(lower(tree, box, value) >= value)
 
 
 def _paired_lower(monomial: Monomial, value: Fraction, box: Box) -> End:

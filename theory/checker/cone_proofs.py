@@ -18,13 +18,13 @@ from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
-from theory.expression.interval import NEG_INF, End, Interval, Undefined
+from theory.expression.interval import NEG_INF, Interval, Undefined
 from theory.expression.nodes import Const, Expr, Var
 from theory.expression.rewrite import simplify
 
 from .binary_rules import limit_at
 from .cone import MOVES, Cone
-from .cone_bounds import lower
+from .cone_bounds import at_least
 from .cone_cells import Cell, Posterior, Span, first_cell, split_cell, split_spans
 
 MAX_LEAVES = 500_000
@@ -123,8 +123,7 @@ def _same(verified: Any, tree: Any) -> bool:
 
 def not_below(cone: Cone, ranked: Posterior, spans: tuple[Span, ...], risk: Interval) -> bool:
     """The conditional risk on the box is certainly at least the given one."""
-    low: End = lower(cone.risk(ranked), cone.box(spans), risk.hi)
-    return bool(low >= risk.hi)
+    return at_least(cone.risk(ranked), cone.box(spans), risk.hi)
 
 
 def wrong_risk(cone: Cone, p: Posterior, wrong: Any, number: Number) -> Interval:

@@ -342,3 +342,15 @@ def one_way_near(tree: Expr, axis: str, end: Fraction, side: int) -> Callable[[L
         return any(region.sign(slope) in ("+", "-", "0", ">=", "<=") for region in beside)
 
     return check
+
+
+def one_way_far(tree: Expr, axis: str, side: int) -> Callable[[Leaf], bool]:
+    """The tree is monotone from some number on, towards plus (side = 1) or minus infinity: it has a limit there."""
+    slope = differentiate(tree, axis)
+    forms = (slope, normal_form(slope))
+
+    def check(leaf: Leaf) -> bool:
+        regions = _half_lines(leaf, side)
+        return any(_any_sign(region, form, ("+", "-", "0", ">=", "<=")) for region in regions for form in forms)
+
+    return check

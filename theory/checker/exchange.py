@@ -1,36 +1,17 @@
-"""The lemmas for several classes: forms recognised in a formula, and what each part must satisfy.
+"""The lemmas for several classes: what each part of a recognised form must satisfy.
 
-exchange        L_y = Psi(s_y) + sum_k chi(s_k) + R(alpha_y) + sum_{k != y} phi(f_y - f_k), s = softmax(f)
-one-versus-all  L_y = A(f_y) + sum_{k != y} B(f_k)
-
-Recognising a form rewrites the formula with fy - lse = log q, fk - lse = log qk only. Proofs: docs/theory/families.md,
-Lemmas F7 and F8.
+The forms are those of `theory.checker.forms`. Proofs: docs/theory/families.md, Lemmas F7 and F8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
 from math import inf
 
+from theory.expression.calculus import differentiate
 from theory.expression.interval import Interval
-from theory.expression.nodes import (
-    Add,
-    Call,
-    Div,
-    Expr,
-    MaxOther,
-    Mul,
-    Neg,
-    Sub,
-    SumOther,
-    Var,
-    names,
-    rebuild,
-    substitute,
-    walk,
-)
+from theory.expression.nodes import Const, Div, Expr, Mul, Neg, Pow, SumOther, Var, names, substitute
 from theory.expression.normal import normal_form
 from theory.expression.rewrite import ONE, ZERO, simplify
 
@@ -42,178 +23,18 @@ from .covers import (
     floor,
     floor_near,
     grows,
+    one_way_far,
     one_way_near,
-    real,
     slope_sign,
     smooth,
 )
+from .forms import SCORES, Parts, has_sum, recognise, terms
 from .reading import Refused
+from .realness import SUMS, real_on
 from .region import Region, same
 
-_SCORES = frozenset({"fy", "alpha", "lse", "q", "fk", "qk"})
 _HALF, _ONE = Fraction(1, 2), Fraction(1)
-_FY, _FK, _LSE, _Q, _QK = (Var(name) for name in ("fy", "fk", "lse", "q", "qk"))
 Alternatives = tuple[Hypothesis, ...]
-
-
-@dataclass
-class Parts:
-    """The parts of a loss: trees in q (psi, chi), alpha (ramp), fy = the difference f_y - f_k (pairs), or None."""
-
-    psi: Expr | None = None
-    chi: Expr | None = None
-    ramp: Expr | None = None
-    pairs: Expr | None = None
-
-
-def _plus(old: Expr | None, new: Expr) -> Expr:
-    return new if old is None else old + new
-
-
-def _terms(tree: Expr, factor: Expr) -> Iterator[tuple[Expr, Expr]]:
-    """(factor without scores, term) whose products sum to the tree times `factor`."""
-    match tree:
-        case Add(u, v):
-            yield from _terms(u, factor)
-            yield from _terms(v, factor)
-        case Sub(u, v):
-            yield from _terms(u, factor)
-            yield from _terms(v, simplify(Neg(factor)))
-        case Neg(u):
-            yield from _terms(u, simplify(Neg(factor)))
-        case Mul(u, v) if not names(u) & _SCORES and not _has_sum(u):
-            yield from _terms(v, simplify(factor * u))
-        case Mul(u, v) if not names(v) & _SCORES and not _has_sum(v):
-            yield from _terms(u, simplify(factor * v))
-        case Div(u, v) if not names(v) & _SCORES and not _has_sum(v):
-            yield from _terms(u, simplify(factor / v))
-        case SumOther(Neg(u)):
-            yield from _terms(SumOther(u), simplify(Neg(factor)))
-        case SumOther(Mul(u, v)) if not names(u) & _SCORES:
-            yield from _terms(SumOther(v), simplify(factor * u))
-        case _:
-            yield factor, tree
-
-
-def _has_sum(tree: Expr) -> bool:
-    return any(isinstance(node, (SumOther, MaxOther)) for node in walk(tree))
-
-
-def _tidy(tree: Expr) -> Expr:
-    """exp(log u) as u, exp(-log u) as 1 / u: the same wherever the given tree is real."""
-
-    def change(node: Expr) -> Expr:
-        match node:
-            case Call("exp", Call("log", u)):
-                return u
-            case Call("exp", Neg(Call("log", u))):
-                return Div(ONE, u)
-        return node
-
-    return simplify(rebuild(simplify(tree), change))
-
-
-def _largest_rival(tree: Expr) -> Expr:
-    """max over k != y of fk, or of fk - fy, in terms of alpha."""
-
-    def change(node: Expr) -> Expr:
-        match node:
-            case MaxOther(Var("fk")):
-                return Sub(_FY, Var("alpha"))
-            case MaxOther(Sub(Var("fk"), Var("fy"))):
-                return Neg(Var("alpha"))
-        return node
-
-    return rebuild(tree, change)
-
-
-def _in_probability(tree: Expr) -> Expr | None:
-    """A tree in fy, lse, q (alpha aside) as a tree in q; None where it is none."""
-    if not names(tree) & {"fy", "lse"}:
-        return tree
-    value = Call("log", _Q)
-    moved = substitute(tree, {"fy": value + _LSE})
-    still = _tidy(substitute(tree, {"fy": value, "lse": ZERO}))
-    return still if same(_tidy(moved), still) else None
-
-
-def _rivals_probability(body: Expr) -> Expr | None:
-    """The body of a class sum as a tree in qk, written in q."""
-    value = Call("log", _QK)
-    still = _tidy(substitute(body, {"fk": value, "lse": ZERO}))
-    if names(body) & {"fk", "lse"} and not same(_tidy(substitute(body, {"fk": value + _LSE})), still):
-        return None
-    return substitute(still, {"qk": _Q}) if not names(still) & (_SCORES - {"qk"}) else None
-
-
-def _difference(body: Expr) -> Expr | None:
-    """The body of a class sum as a tree in fy - fk, written in fy."""
-    if names(body) & _SCORES - {"fy", "fk"}:
-        return None
-    still = simplify(substitute(body, {"fk": ZERO}))
-    return still if same(substitute(body, {"fy": _FY + _FK}), still) else None
-
-
-def recognise(tree: Expr) -> Parts:
-    """The parts of a loss of the form of the exchange lemma; Refused where a term fits none."""
-    parts = Parts()
-    linear: Expr = ZERO
-    for factor, term in _terms(_largest_rival(tree), ONE):
-        used = names(term) & _SCORES
-        if _has_sum(term):
-            if not isinstance(term, SumOther):
-                raise Refused("a class sum inside another operation fits no lemma")
-            _add_class_sum(parts, factor, term.body)
-        elif not used:
-            continue
-        elif "alpha" in used:
-            parts.ramp = _plus(parts.ramp, factor * (term if used == {"alpha"} else _alpha_only(term)))
-        elif used <= {"fy", "lse"} and isinstance(term, Var):
-            linear = linear + factor * term
-        else:
-            found = _in_probability(term)
-            if found is None:
-                raise Refused("a term depends on more than the probability of the label")
-            parts.psi = _plus(parts.psi, factor * found)
-    found = _in_probability(normal_form(linear))
-    if found is None:
-        raise Refused("the loss changes when all scores move together")
-    parts.psi = _plus(parts.psi, found)
-    return Parts(
-        _varying(parts.psi, "q"),
-        _varying(parts.chi, "q"),
-        _varying(parts.ramp, "alpha"),
-        _varying(parts.pairs, "fy"),
-    )
-
-
-def _varying(part: Expr | None, axis: str) -> Expr | None:
-    """The part, or None where it does not depend on its axis: constants say nothing about consistency."""
-    if part is None or axis not in names(normal_form(part)):
-        return None
-    return simplify(part)
-
-
-def _alpha_only(term: Expr) -> Expr:
-    """A term in which fy cancels against the largest rival, as a tree in alpha."""
-    still = simplify(substitute(term, {"fy": ZERO}))
-    if names(term) & _SCORES != {"alpha", "fy"} or not same(term, still):
-        raise Refused("a term mixes the margin with other quantities")
-    return still
-
-
-def _add_class_sum(parts: Parts, factor: Expr, body: Expr) -> None:
-    pair = _difference(body)
-    if pair is not None:
-        parts.pairs = _plus(parts.pairs, factor * pair)
-    elif (found := _rivals_probability(body)) is not None:
-        parts.chi = _plus(parts.chi, factor * found)
-        parts.psi = _plus(parts.psi, Neg(factor * found))
-    elif isinstance(body, (Add, Sub)):
-        _add_class_sum(parts, factor, body.left)
-        _add_class_sum(parts, factor if isinstance(body, Add) else simplify(Neg(factor)), body.right)
-    else:
-        raise Refused("a class sum is neither over differences fy - fk nor over the other probabilities")
 
 
 def exchange(raw: Expr, tree: Expr, classes: int | None, domain: str) -> list[Alternatives]:
@@ -256,7 +77,76 @@ def exchange(raw: Expr, tree: Expr, classes: int | None, domain: str) -> list[Al
             Hypothesis("phi falls at 0", "fy", smooth(phi, "fy", falls=True)),
             Hypothesis("phi bounded below", "fy", floor(phi, "fy", 1)),
         ]
-    return [(hypothesis,) for hypothesis in found]
+    if parts.share is not None:
+        found += _of_share(parts.share, parts.weight, low)
+    asked: list[Alternatives] = [(hypothesis,) for hypothesis in found]
+    return asked + _of_scores(parts)
+
+
+def _of_share(u: Expr, weight: Expr, low: Fraction) -> list[Hypothesis]:
+    """What is asked of a share a u(s_y) / sum_k u(s_k)."""
+    return [
+        Hypothesis("a not negative", "q", lambda leaf: _all(leaf, weight, ("+", "0", ">=")), _HALF, _HALF),
+        Hypothesis("u continuous", "q", continuous(u), high=_ONE, low_open=True, high_open=True, trees=(u,)),
+        Hypothesis("u positive", "q", lambda leaf: _all(leaf, u, ("+",)), high=_ONE, low_open=True, high_open=True),
+        Hypothesis("u does not rise", "q", slope_sign(u, "q", "- 0 <="), high=_ONE, low_open=True, high_open=True),
+        Hypothesis(
+            "u differentiable", "q", smooth(u, "q", differentiable=True), low, _HALF, low_open=low == 0, trees=(u,)
+        ),
+        Hypothesis("q u' / u bounded near 0", "q", floor_near(_log_rate(u), "q", Fraction(0), 1)),
+    ]
+
+
+def _log_rate(u: Expr) -> Expr:
+    """q u'(q) / u(q), the derivative of log u in log q, factor by factor."""
+    match u:
+        case Neg(v):
+            return _log_rate(v)
+        case Mul(v, w):
+            return simplify(_log_rate(v) + _log_rate(w))
+        case Div(v, w):
+            return simplify(_log_rate(v) - _log_rate(w))
+        case Pow(v, Const() as power):
+            return simplify(power * _log_rate(v))
+    return simplify(Div(normal_form(Var("q") * differentiate(u, "q")), u))
+
+
+def _all(leaf: Leaf, tree: Expr, allowed: tuple[str, ...]) -> bool:
+    return all(part.sign(tree) in allowed for part in leaf.parts)
+
+
+def _of_scores(parts: Parts) -> list[Alternatives]:
+    """What is asked of terms in single scores, A(f_y) + sum_{k != y} B(f_k), and in lse."""
+    own, every = parts.own or ZERO, parts.every or ZERO
+    found: list[Alternatives] = []
+    if parts.every is not None:
+        found += [(hypothesis,) for hypothesis in _extends("B", every, "fy")]
+    if parts.level is not None:
+        found += [(hypothesis,) for hypothesis in _extends("Z", parts.level, "lse")]
+    apart = simplify(own - every)
+    if not same(apart, ZERO):
+        line = (-inf, inf)
+        a_grows, b_grows = grows(own, "fy", -1), grows(every, "fy", 1)
+        found += [(hypothesis,) for hypothesis in _extends("A", own, "fy")] if parts.own is not None else []
+        found += [
+            (Hypothesis("A - B does not rise", "fy", slope_sign(apart, "fy", "- 0 <="), *line, trees=(apart,)),),
+            (Hypothesis("A - B smooth", "fy", smooth(apart, "fy"), *line, trees=(apart,)),),
+            (
+                Hypothesis("A - B bounded below", "fy", floor(apart, "fy", 1)),
+                Hypothesis("A and B grow", "fy", lambda leaf: a_grows(leaf) and b_grows(leaf)),
+            ),
+        ]
+    return found
+
+
+def _extends(name: str, tree: Expr, axis: str) -> list[Hypothesis]:
+    """Continuous, no convex kinks, with limits above -infinity at both infinities."""
+    ends = [(floor(tree, axis, side), one_way_far(tree, axis, side)) for side in (-1, 1)]
+    return [
+        Hypothesis(f"{name} continuous", axis, continuous(tree), -inf, inf, trees=(tree,)),
+        Hypothesis(f"{name} smooth", axis, smooth(tree, axis), -inf, inf, trees=(tree,)),
+        Hypothesis(f"{name} far", axis, lambda leaf: all(low(leaf) and way(leaf) for low, way in ends)),
+    ]
 
 
 def _limit_near(tree: Expr, end: Fraction, side: int) -> Callable[[Leaf], bool]:
@@ -270,13 +160,13 @@ def one_versus_all(raw: Expr, tree: Expr, classes: int | None, domain: str) -> l
         raise Refused("the lemma on one-versus-all losses is for unconstrained scores")
     own: Expr = ZERO
     other: Expr = ZERO
-    for factor, term in _terms(tree, ONE):
-        used = names(term) & _SCORES
-        if isinstance(term, SumOther) and used == {"fk"} and not _has_sum(term.body):
-            other = other + factor * substitute(term.body, {"fk": _FY})
-        elif used == {"fy"} and not _has_sum(term):
+    for factor, term in terms(tree, ONE):
+        used = names(term) & SCORES
+        if isinstance(term, SumOther) and used == {"fk"} and not has_sum(term.body):
+            other = other + factor * substitute(term.body, {"fk": Var("fy")})
+        elif used == {"fy"} and not has_sum(term):
             own = own + factor * term
-        elif used or _has_sum(term):
+        elif used or has_sum(term):
             raise Refused("a term is neither a function of fy nor a class sum of functions of fk")
     own, other = simplify(own), simplify(other)
     found = [_realness(raw)]
@@ -295,31 +185,18 @@ def one_versus_all(raw: Expr, tree: Expr, classes: int | None, domain: str) -> l
 
 
 def _realness(raw: Expr) -> Hypothesis:
-    """The formula as written is real for all scores: each name in it ranges over all values it can take.
-
-    The value of a class sum or maximum may be any real number, in the operation that it stands in.
-    """
-    pieces: list[Expr] = []
-
-    def cut(node: Expr) -> Expr:
-        if isinstance(node, (SumOther, MaxOther)):
-            pieces.append(node.body)
-            return _LSE
-        return node
-
-    pieces.append(rebuild(raw, cut))
-    checks = [real(piece) for piece in pieces]
+    """The formula as written is real for all scores: each name in it ranges over all values it can take."""
 
     def holds(leaf: Leaf) -> bool:
-        inside = None if leaf.inside is None else _with_scores(leaf.inside)
-        opened = Leaf(inside, tuple(map(_with_scores, leaf.ends)), leaf.low, leaf.high)
-        return all(check(opened) for check in checks)
+        return all(real_on(raw, _with_scores(part)) for part in leaf.parts)
 
-    return Hypothesis("real", "q", holds, high=_ONE, low_open=True, high_open=True, trees=tuple(pieces))
+    return Hypothesis("real", "q", holds, high=_ONE, low_open=True, high_open=True, trees=(raw,))
 
 
 def _with_scores(region: Region) -> Region:
     """The region with every score free to take any real value, and the other probabilities any in (0, 1)."""
-    line = Interval.between(-inf, inf)
-    scores = dict.fromkeys(("fy", "fk", "lse", "alpha"), line) | {"qk": Interval.between(Fraction(0), _ONE)}
-    return Region(region.box | scores, region.axis, region.inside, region.nonzero, (*region.free, "qk"), region.half)
+    line, unit = Interval.between(-inf, inf), Interval.between(Fraction(0), _ONE)
+    scores = dict.fromkeys(("fy", "fk", "lse", "alpha"), line) | {"qk": unit} | SUMS
+    return Region(
+        region.box | scores, region.axis, region.inside, region.nonzero, (*region.free, "qk", "plus"), region.half
+    )

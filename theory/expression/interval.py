@@ -58,12 +58,12 @@ def _greatest(x: End, y: End) -> End:
 
 
 def _product(x: End, y: End, rounding: Callable[[End], End]) -> End:
-    """x y rounded, where 0 times infinity is 0: an infinite end bounds finite numbers."""
+    """x y rounded, where 0 times infinity is 0: an infinite end bounds finite numbers. A product 0 is rational."""
     value = x * y
     if type(value) is fmpq:
         return value
     if value.is_finite():
-        return rounding(value)
+        return _ZERO if value.is_zero() else rounding(value)
     if x == 0 or y == 0:
         return _ZERO
     return INF if (x > 0) == (y > 0) else NEG_INF

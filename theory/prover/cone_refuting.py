@@ -29,6 +29,8 @@ _ZERO = Fraction(0)
 _TRIES = 12
 _FAR = 30.0
 """Scores of a float search (|f| <= 40) beyond which it is taken to run to infinity."""
+_FARTHER, _DIRECTIONS = 500.0, 3
+"""How far out directions are compared, and how many are tried at one posterior."""
 LEADS = (Fraction(1, 2), Fraction(1, 5), Fraction(1, 20), Fraction(1, 100), Fraction(1, 1000))
 
 
@@ -110,9 +112,20 @@ def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: Floats) -> Iterat
         for k in sorted(range(len(near)), key=lambda k: (risks[k], k)):
             yield {"scores": [str(score) for score in near[k]]}
         return
-    for steps in product((1, 0, -1, -2), repeat=cone.classes):
-        if steps[1] == max(steps) > 0 and steps[0] > 0 and (cone.domain != "sum-zero" or sum(steps) == 0):
-            yield {"direction": [str(step) for step in steps]}
+    yield from ({"direction": [str(step) for step in steps]} for steps in _directions(cone, loss, p))
+
+
+def _directions(cone: Cone, loss: Loss, p: Posterior) -> list[tuple[int, ...]]:
+    """The directions to infinity with class 1 on top that look best far out, the best first."""
+    free = "a" not in cone.names and cone.domain == "all"  # then only differences count, and the top may stay at 0
+    sizes = (0, -1, -2) if free else (1, 0, -1, -2)
+    ways = [steps for steps in product(sizes, repeat=cone.classes) if steps[1] == sizes[0] and any(steps)]
+    ways = [steps for steps in ways if cone.domain != "sum-zero" or sum(steps) == 0]
+    ways.sort(key=lambda steps: steps[0] != sizes[0])  # the likeliest class beside the wrong one first
+    with np.errstate(all="ignore"):
+        far = loss.values(_FARTHER * np.array(ways, dtype=np.float64)) @ np.array([float(x) for x in p])
+        order = np.argsort(np.round(np.nan_to_num(far, nan=np.inf), 2), kind="stable")
+    return [ways[i] for i in order[:_DIRECTIONS]]
 
 
 def _rounded(cone: Cone, found: Floats) -> Iterator[Posterior]:
@@ -145,9 +158,9 @@ def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, 
     def rule(spans: Spans, _: Cell) -> list[Any] | None:
         if cone.bound is not None and holds(lambda: cone.outside(spans)):
             return ["o"]
-        if holds(lambda: cone.retracts(spans, ranked)):
-            return ["r"]
-        return ["v"] if holds(lambda: not_below(cone, ranked, spans, risk)) else None
+        if holds(lambda: not_below(cone, ranked, spans, risk)):
+            return ["v"]
+        return ["r"] if holds(lambda: cone.retracts(spans, ranked)) else None
 
     def choose(spans: Spans, cell: Cell) -> int:
         if spans[0][0] == 0:
