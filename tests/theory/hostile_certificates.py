@@ -455,7 +455,12 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         (f"exchange: {why}", true, by_lemma("exchange", formula, names))
         for why, true, formula, names in (
             ("control: absolute error and normalised cross-entropy", True, f"1 - q + {NORMALISED}", (*_PSI, *_SHARE)),
-            ("a share with factor -2 rewards dropping the right class", False, f"1 - q - 2 * {NORMALISED}", (*_PSI, *_SHARE)),
+            (
+                "a share with factor -2 rewards dropping the right class",
+                False,
+                f"1 - q - 2 * {NORMALISED}",
+                (*_PSI, *_SHARE),
+            ),
             ("a share without a part that falls", False, NORMALISED, ("real", *_SHARE)),
             ("control: squares of the scores", True, "lse - fy + fy**2 + sum_other(fk**2)", (*_PSI, *_SCORES)),
             (

@@ -173,7 +173,7 @@ IN_ROWS = {catalogue.entry(name).name for row, (name, _) in PUBLISHED.items() if
 MULTICLASS = [e.name for e in catalogue.ENTRIES if e.kind != "binary" and e.claim(3) and e.name not in IN_ROWS]
 
 
-OPEN: dict[str, str] = {"active-passive": "no rule holds where the two likeliest are near a tie and the third far below"}
+OPEN: dict[str, str] = {}
 """Claims on three classes that the prover leaves undecided, and why."""
 
 NOT_MET = {"mu < 0", "classes <= 4"}

@@ -99,7 +99,11 @@ def test_normalised_losses_are_refuted_at_infinity() -> None:
         ("softplus(-fy) / (softplus(-fy) + sum_other(softplus(-fk)))", 3),
     ):
         verdict = prove(from_formula(formula, classes=classes), classes=classes)
-        assert verdict.status == "REFUTED" and verdict.witness is not None and verdict.witness["at"] == "limit", formula
-        assert verdict.certificate is not None and check(verdict.certificate).valid
+        assert verdict.status == "REFUTED", formula
+        assert verdict.certificate is not None
+        assert check(verdict.certificate).valid
+        assert verdict.witness is not None
+        assert verdict.witness["at"] == "limit"
         p, falls = ([Fraction(x) for x in verdict.witness[key]] for key in ("p", "scores"))
-        assert min(falls) < 0 and p[falls.index(min(falls))] == min(p)
+        assert min(falls) < 0
+        assert p[falls.index(min(falls))] == min(p)

@@ -18,6 +18,7 @@ from theory.expression.enclosure import enclose
 from theory.expression.interval import INF, NEG_INF, Interval, Undefined, fraction_of
 from theory.expression.nodes import Expr, Mul, names
 from theory.expression.normal import normal_form
+from theory.expression.rewrite import ONE, simplify
 
 from .ranges import Range
 from .reading import MAX_BOXES, CertificateError, Refused, get, number
@@ -286,13 +287,18 @@ def _half_lines(leaf: Leaf, side: int) -> Iterator[Region]:
 
 
 def _bounded_on(tree: Expr, axis: str, side: int) -> Callable[[Region], bool]:
-    """On a stretch: a lower bound of the values; or rising towards `side`; or, if it is finite, of the slopes."""
-    slope = differentiate(tree, axis)
-    forms = ((tree, slope), (normal_form(tree), normal_form(slope)))
+    """On a stretch: a lower bound of the values; or rising towards `side`; or, if it is finite, of the slopes.
+
+    A factor that does not depend on the axis and is not negative is left out, as in `grows`.
+    """
+    slope, collected = differentiate(tree, axis), normal_form(tree)
+    forms = [(tree, slope), (collected, normal_form(slope))]
+    factor, rest = _without_factors(collected, axis)
+    bare = (rest, normal_form(differentiate(rest, axis)))
 
     def check(region: Region) -> bool:
         finite = region.box[axis].is_finite
-        for form, slope in forms:
+        for form, slope in [*forms, *([bare] if region.sign(factor) in ("+", "0", ">=") else [])]:
             values, slopes = region.range(form), region.range(slope)
             if values is not None and values.lo > NEG_INF:
                 return True
@@ -303,6 +309,17 @@ def _bounded_on(tree: Expr, axis: str, side: int) -> Callable[[Region], bool]:
         return False
 
     return check
+
+
+def _without_factors(tree: Expr, axis: str) -> tuple[Expr, Expr]:
+    """(factor in names other than the axis, rest) whose product is the tree; numbers belong to the rest."""
+    used = names(tree)
+    if used and axis not in used:
+        return tree, ONE
+    if isinstance(tree, Mul):
+        (one, left), (other, right) = _without_factors(tree.left, axis), _without_factors(tree.right, axis)
+        return simplify(one * other), simplify(left * right)
+    return ONE, tree
 
 
 def grows(tree: Expr, axis: str, side: int) -> Callable[[Leaf], bool]:

@@ -237,12 +237,29 @@ def _add_share(parts: Parts, factor: Expr, term: Div) -> None:
     own, over = (None if has_sum(tree) else _one_probability(tree) for tree in (parts_of[0], term.left))
     if own is None or over is None or names(own) != {"q"} or not same(own, parts_of[1]):
         raise Refused("a denominator is no sum of one function of all probabilities, free of parameters")
-    scales = [ONE, *(scale for scale, part in terms(over, ONE) if part != over), normal_form(Div(over, own))]
-    scale = next((each for each in scales if not names(each) & SCORES and same(over, each * own)), None)
-    if scale is None:
+    (above, top), (below, bottom) = _take_factor(over), _take_factor(own)
+    if not same(top, bottom):
         raise Refused("a numerator over a class sum is no multiple of its own term in the sum")
+    scale = simplify(above / below)
     parts.share = own if _positive_at_half(own) else simplify(Neg(own))
     parts.weight = simplify(factor * scale)
+
+
+def _take_factor(tree: Expr) -> tuple[Expr, Expr]:
+    """(factor without scores, rest) whose product is the tree."""
+    if not names(tree) & SCORES:
+        return tree, ONE
+    match tree:
+        case Neg(u):
+            factor, rest = _take_factor(u)
+            return simplify(Neg(factor)), rest
+        case Mul(u, v):
+            (one, left), (other, right) = _take_factor(u), _take_factor(v)
+            return simplify(one * other), simplify(left * right)
+        case Div(u, v) if not names(v) & SCORES:
+            factor, rest = _take_factor(u)
+            return simplify(factor / v), rest
+    return ONE, tree
 
 
 def _one_probability(tree: Expr) -> Expr | None:
