@@ -27,7 +27,11 @@ Floats = np.ndarray[Any, Any]
 
 
 class NotClosed(Exception):
-    """A tree whose branches do not all end in a rule."""
+    """A tree whose branches do not all end in a rule, in a box of gaps and for a rank of the likeliest class."""
+
+    def __init__(self, message: str, spans: Spans = (), rank: int = 0) -> None:
+        super().__init__(message)
+        self.spans, self.rank = spans, rank
 
 
 def grow_floors(cone: Cone, budget: Budget) -> list[Any]:
@@ -192,7 +196,7 @@ def grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Bu
             node.extend(leaf)
             continue
         if depth >= _DEEPEST:
-            raise NotClosed(f"no rule holds on the gaps {_show(cone, spans)}")
+            raise NotClosed(f"no rule holds on the gaps {_show(cone, spans)}", spans, m)
         axis = choose(spans, part)
         if axis is None:
             parts = split_cell(part, cone.classes, m)

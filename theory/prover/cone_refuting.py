@@ -16,7 +16,7 @@ from theory.checker.cone_cells import Cell, Posterior
 from theory.checker.cone_proofs import TreeRefused, not_below, wrong_risk
 from theory.expression.calculus import differentiate
 from theory.expression.expand import expand
-from theory.expression.interval import NEG_INF, End, Interval, Undefined
+from theory.expression.interval import NEG_INF, End, Interval, Undefined, fraction_of
 from theory.expression.nodes import Const, Expr, Var
 from theory.expression.rewrite import simplify
 from theory.losses import Loss
@@ -24,6 +24,7 @@ from theory.risk import multiclass_minimiser
 
 from .branching import Floats, NotClosed, Spans, grow, holds, sample_scores, steepest, widest
 from .budget import Budget, OutOfBudget
+from .optimal_at import posterior_for
 
 _ZERO = Fraction(0)
 _TRIES = 12
@@ -91,14 +92,58 @@ def refute_on_cone(cone: Cone, loss: Loss, budget: Budget) -> dict[str, Any] | N
             if tried > _TRIES:
                 return None
             try:
-                risk = wrong_risk(cone, p, wrong, Fraction)
-                trees = _grow_refutations(cone, loss, p, risk, budget)
-            except (NotClosed, Undefined, TreeRefused):
-                continue
+                refutation = _refute_at(cone, loss, p, wrong, budget)
             except OutOfBudget:
                 return None
-            return {"p": [str(x) for x in p], "wrong": wrong, "trees": trees}
+            if refutation is not None:
+                return refutation
     return None
+
+
+def refute_where_open(cone: Cone, loss: Loss, failure: NotClosed, budget: Budget) -> dict[str, Any] | None:
+    """The same where a proof did not close: scores in the open box that are optimal at some posterior."""
+    scores = _scores_in(cone, failure)
+    p = None if scores is None else posterior_for(loss, scores)
+    if scores is None or p is None:
+        return None
+    try:
+        return _refute_at(cone, loss, p, {"scores": [str(score) for score in scores]}, budget)
+    except OutOfBudget:
+        return None
+
+
+def _scores_in(cone: Cone, failure: NotClosed) -> Posterior | None:
+    """The shortest scores of a box, the likeliest class first, the wrong one second; None for a box far out."""
+    if not failure.spans or "a" in cone.names or cone.domain != "all":
+        return None
+    box = cone.box(failure.spans)
+    by_rank = [_ZERO]
+    for name in cone.names:
+        low, high = fraction_of(box[name].lo), fraction_of(box[name].hi)
+        if low is None or high is None:
+            return None
+        by_rank.append(by_rank[-1] - _shortest(low, high))
+    others = [r for r in cone.ranks if r not in (0, failure.rank)]
+    return tuple(by_rank[r] for r in (failure.rank, 0, *others))
+
+
+def _shortest(low: Fraction, high: Fraction) -> Fraction:
+    """A short fraction between two numbers, 0 <= low < high."""
+    size = 1
+    while not low <= (found := ((low + high) / 2).limit_denominator(size)) <= high:
+        size *= 2
+    return found
+
+
+def _refute_at(
+    cone: Cone, loss: Loss, p: Posterior, wrong: dict[str, list[str]], budget: Budget
+) -> dict[str, Any] | None:
+    """The certificate's entries for one posterior and wrong scores; None where it does not close."""
+    try:
+        trees = _grow_refutations(cone, loss, p, wrong_risk(cone, p, wrong, Fraction), budget)
+    except (NotClosed, Undefined, TreeRefused):
+        return None
+    return {"p": [str(x) for x in p], "wrong": wrong, "trees": trees}
 
 
 def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: Floats) -> Iterator[dict[str, list[str]]]:

@@ -17,7 +17,7 @@ from theory.verdict import Status, Tier, Verdict
 
 from .branching import NotClosed, grow_floors, prove_on_cone
 from .budget import Budget, OutOfBudget
-from .cone_refuting import LEADS, refute_on_cone, unbounded_direction
+from .cone_refuting import LEADS, refute_on_cone, refute_where_open, unbounded_direction
 from .families import lemma_verdict
 from .polyhedral import Decision, decide
 
@@ -78,9 +78,12 @@ def _prove_on_cone(loss: Loss, classes: int, budget: Budget) -> Verdict:
             )
             return _undecided(loss, classes, advice)
         except NotClosed as failure:
-            return _undecided(
-                loss, classes, f"no counterexample was certified, and the proof does not close: {failure}"
-            )
+            proof = None
+            refutation = refute_where_open(cone, loss, failure, Budget(budget.boxes // 5, budget.seconds / 4))
+            if refutation is None:
+                return _undecided(
+                    loss, classes, f"no counterexample was certified, and the proof does not close: {failure}"
+                )
     header["floors"] = floors
     if refutation is not None:
         verdict = _refuted_on_cone(loss, header, refutation)
