@@ -451,6 +451,35 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         False,
         by_lemma("exchange", "sum_other(softplus(fk - fy)) / (2 + exp(fy))", _PAIRS),
     ),
+    (
+        "slide: the way to the tie rises (the loss is the cross-entropy)",
+        False,
+        several(
+            "inconsistent",
+            "lse - fy",
+            2,
+            p=["3/5", "2/5"],
+            wrong={"scores": ["0", "0"]},
+            floors=[["f"]] * 2,
+            trees=[["w", 0, ["s"], ["v"]]],
+        ),
+    ),
+    *(
+        (
+            f"a cut {where}: the tree leaves out the gaps between",
+            False,
+            several(
+                "inconsistent",
+                "softplus(-alpha)",
+                2,
+                p=["3/5", "2/5"],
+                wrong={"scores": ["0", "0"]},
+                floors=[["f"]] * 2,
+                trees=[["k", 0, at, ["v"], ["v"]]],
+            ),
+        )
+        for where, at in (("beyond the box", "3/2"), ("below it", "-1/2"), ("at its end", "1"))
+    ),
     *(
         (f"exchange: {why}", true, by_lemma("exchange", formula, names))
         for why, true, formula, names in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import theory
 from tests.theory.test_multiclass import evidence_holds
-from theory import Domain, Loss, Status, Verdict, check, from_formula
+from theory import Domain, Loss, Status, Verdict, check, from_formula, multiclass_minimiser
 from theory.checker import PRECISION
 from theory.checker.cone import Cone
 from theory.checker.cone_cells import Span, first_cell
@@ -23,10 +24,13 @@ from theory.expression.interval import Interval
 from theory.expression.join import join
 from theory.expression.nodes import Where, walk
 from theory.prover.multiclass import prove_multiclass
+from theory.prover.optimal_at import posterior_for
 
 SECONDS = 300.0
 # two ways to the same float64 number, of size up to 1e3
 ROUNDING = 1e-9
+# a pattern search that stops at steps of 1e-9, and cuts of 1e-7
+SEARCHED = 1e-6
 OVA = "softplus(-fy) + sum_other(softplus(fk))"
 
 
@@ -72,6 +76,7 @@ DERIVED = [
     ("softplus(-alpha)", 3, "ball:2", False, "the origin lies inside"),
     (OVA, 3, "bounded:2", True, "f_k* = log(p_k / (1 - p_k)) cut at 2; max p >= 1/3 is above the lower cut"),
     (OVA, 3, "bounded:1/10", False, "all three p_k below sigmoid(-1/10): all scores at the lower cut"),
+    ("lse - fy + sum_other(fk**2) / (c - 1)", 3, "all", True, "q_k - p_k = -(1 - p_k) f_k: monotone, as |f_k| < 1"),
     ("lse - fy", 2, "bounded:1/10", True, "a lead of at most 1/5 falls until q reaches p"),
     ("lse - fy", 3, "bounded:1", False, "p_0 > p_1 > q at the corner (1, 1, -1): both want to go up"),
     ("sum_other(exp(fk - fy))", 3, "bounded:1/2", False, "the same corner"),
@@ -201,6 +206,63 @@ def test_a_retreat_looks_at_the_whole_way() -> None:
         high = (Fraction(73, 100), Fraction(78, 100))  # a in about [1.17, 1.6]
         assert bump.retracts(((Fraction(0), Fraction(1, 50)), high), p)
         assert not bump.retracts(((Fraction(0), Fraction(4, 5)), high), p)
+
+
+KINKED = "lse - fy + sum_other(max(0, 2 - (fy - fk))) / 10"
+
+
+def test_a_kink_beside_the_tie_is_gone_around() -> None:
+    """Where the lead over a third class is 2 the kink holds two classes together, which no single way back shows."""
+    verdict = prove(from_formula(KINKED, classes=3), classes=3, seconds=SECONDS)
+    assert verdict.status == Status.REFUTED
+    assert verdict.witness is not None
+    assert verdict.witness["scores"] == ["0", "0", "-2"]
+    assert verdict.witness["at"] == "ties"
+    certificate = verdict.certificate or {}
+    text = json.dumps(certificate["trees"])
+    assert '"s"' in text
+    assert '"k"' in text
+    assert check(certificate).valid
+    for old, new in (('["s"]', '["r"]'), ('["s"]', '["v"]'), ('"2/3"', '"3/5"')):
+        assert not check(certificate | {"trees": json.loads(text.replace(old, new))}).valid, (old, new)
+
+
+def test_a_slide_needs_a_slope_of_one_sign_in_its_box() -> None:
+    with ctx.workprec(PRECISION):
+        loss = cone(KINKED, 3)
+        p = (Fraction(15, 32), Fraction(29, 64), Fraction(5, 64))
+        near, tiny = (Fraction(0), Fraction(1, 1000)), Fraction(1, 1000)
+        beside = (Fraction(2, 3) - tiny, Fraction(2, 3)), (Fraction(2, 3), Fraction(2, 3) + tiny)
+        assert all(loss.slides((near, side), p) for side in beside)
+        assert not loss.slides((near, (Fraction(2, 3) - tiny, Fraction(2, 3) + tiny)), p)
+        assert not any(cone("lse - fy", 3).slides((near, side), p) for side in beside)
+
+
+# -- posteriors at which given scores are optimal ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", ["1/10", "1/3", "2"])
+def test_posteriors_are_found_where_kinks_make_wrong_scores_optimal(scale: str) -> None:
+    loss = from_formula(f"lse - fy + {scale} * sum_other(max(0, 1 - (fy - fk)))", classes=3)
+    scores = (Fraction(0), Fraction(0), Fraction(-1))
+    p = posterior_for(loss, scores)
+    assert p is not None
+    assert sum(p) == 1
+    assert p[0] > p[1]
+    best = multiclass_minimiser(loss, [float(x) for x in p], starts=20, seed=3)[1][0]
+    assert float(np.dot([float(x) for x in p], loss.values([0.0, 0.0, -1.0]))) <= best + SEARCHED
+
+
+def test_no_posterior_is_found_for_a_consistent_loss() -> None:
+    for formula in ("lse - fy", "sum_other(softplus(fk - fy))", "(q - 1)**2 + sum_other(qk**2)"):
+        loss = from_formula(formula, classes=3)
+        for scores in ((0, 0, -1), (0, 1, 0), (Fraction(-1, 2), Fraction(1, 3), 0)):
+            assert posterior_for(loss, tuple(Fraction(x) for x in scores)) is None, (formula, scores)
+
+
+def test_scores_away_from_a_kink_are_optimal_nowhere() -> None:
+    loss = from_formula("lse - fy + sum_other(max(0, 1 - (fy - fk))) / 10", classes=3)
+    assert posterior_for(loss, (Fraction(0), Fraction(0), Fraction(-1, 2))) is None
 
 
 # -- slopes at ties ------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from theory.expression.expand import expand
 from theory.expression.interval import INF, NEG_INF, End, Interval
 from theory.expression.join import join
 from theory.expression.nodes import Const, Expr, Var, Where, substitute, walk
+from theory.expression.probability import log_probabilities
 from theory.expression.rewrite import simplify
 from theory.expression.share import share
 
@@ -69,12 +70,16 @@ class Cone:
 
     def __init__(self, tree: Expr, classes: int, domain: str, bound: Fraction | None = None) -> None:
         self.classes, self.domain, self.bound = classes, domain, bound
-        self._written, self.tree = tree, join(tree)
+        self.tree = join(tree)
         self._centred = domain in CENTRED
         self.names, scores = sorted_scores(classes, "sum-zero" if self._centred else "all")
         if "a" in self.names and shift_invariant(self.tree, classes):
             self.names = self.names[:-1]
             scores = [simplify(substitute(score, {"a": 0})) for score in scores]
+        if "a" in self.names:  # so that the top score goes away where it can
+            tree = log_probabilities(tree)
+            self.tree = join(tree)
+        self._written = tree
         self._region = Region(domain, bound, self.names, scores)
         self.losses = [share(shorten(resolve(expand(self.tree, rank, scores)))) for rank in range(classes)]
         self._plain = [share(expand(tree, rank, scores)) for rank in range(classes)]
@@ -270,6 +275,14 @@ class Cone:
                 return True
         strip = self._strip_box(1, box, "t")
         return rises(self._slope(1, (ranked[1], ranked[0], *ranked[2:]), "t")[0], strip)
+
+    def slides(self, spans: Sequence[Span], ranked: Posterior) -> bool:
+        """C does not rise on the way towards the tie of ranks 0 and 1 as long as the way stays in the box.
+
+        The way leaves the box with a smaller w_1, and with other coordinates that only go one way, or ends in the tie.
+        """
+        box = self.box(spans)
+        return any(lower(slope, box) >= 0 for _, slope in self._ways(ranked))
 
     def _ways(self, ranked: Posterior) -> list[tuple[str | None, Expr]]:
         """The slopes of C where w_1 grows: alone; `a` along with it (rank 0 moves); w_2 against it (rank 1 moves)."""

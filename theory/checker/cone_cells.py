@@ -37,10 +37,10 @@ def split_cell(cell: Cell, classes: int, m: int) -> list[Cell]:
     return [tuple(middle if r == j else x for r, x in enumerate(cell)) for j in (i, k)]
 
 
-def split_spans(spans: tuple[Span, ...], axis: int) -> list[tuple[Span, ...]]:
-    """A box of gaps halved along one coordinate."""
+def split_spans(spans: tuple[Span, ...], axis: int, at: Fraction | None = None) -> list[tuple[Span, ...]]:
+    """A box of gaps halved along one coordinate, or cut at a number inside it."""
     low, high = spans[axis]
-    middle = (low + high) / 2
+    middle = (low + high) / 2 if at is None else at
     return [(*spans[:axis], half, *spans[axis + 1 :]) for half in ((low, middle), (middle, high))]
 
 

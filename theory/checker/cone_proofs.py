@@ -1,14 +1,16 @@
 """Certificates on the cone of sorted scores: reading and verifying them. Trusted, beside `theory.checker`.
 
-A proof is, for each rank m of the likeliest class, a tree that starts at all gaps and all posteriors
-with that class likeliest. Its nodes are lists: ["w", axis, left, right] halves a gap, ["p", parts...]
-splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of `theory.checker.cone`.
+A proof is, for each rank m of the likeliest class, a tree that starts at all gaps and all posteriors with that class
+likeliest. Its nodes are lists: ["w", axis, left, right] halves a gap, ["k", axis, at, left, right] cuts it at a number,
+as at a kink, ["p", parts...] splits the posteriors, and the leaves ["x"], ["t"], ["c", scores] name a rule of
+`theory.checker.cone`.
 
 A refutation gives a posterior p whose likeliest class, 0, is unique, and a wrong score vector (or a
 direction to infinity with the limit of the risk). For each order of the other classes a tree over all gaps
 below class 0 has leaves ["v"]: the risk is nowhere below the wrong one; and ["r"]: on a box that reaches
 the tie of class 0 with the next class, the risk does not rise on the way to that tie, so it is not below
-the infimum over ties, which are wrong.
+the infimum over ties, which are wrong. A leaf ["s"] says the same of the part of the way inside the box: the rest is
+for the boxes that the way enters.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def verify_proof(cone: Cone, trees: Any, floors: Any, number: Number) -> int:
     classes = cone.classes
     if not (isinstance(trees, list) and len(trees) == classes - 1):
         raise TreeRefused("a proof needs one tree per rank of the likeliest class")
-    leaves = verify_floors(cone, floors)
+    leaves = verify_floors(cone, floors, number)
 
     for m, tree in enumerate(trees, start=1):
 
@@ -57,11 +59,11 @@ def verify_proof(cone: Cone, trees: Any, floors: Any, number: Number) -> int:
                 return cone.candidate(m, spans, cell, read_scores(cone, leaf[1], number))
             return False
 
-        leaves += _walk(tree, cone, m, cone.whole(), first_cell(classes, m), rule)
+        leaves += _walk(tree, cone, m, cone.whole(), first_cell(classes, m), rule, number)
     return leaves
 
 
-def verify_floors(cone: Cone, floors: Any) -> int:
+def verify_floors(cone: Cone, floors: Any, number: Number) -> int:
     """Verify that the loss of every rank is real and bounded below on the domain; returns the number of leaves."""
     if not isinstance(floors, list) or len(floors) != cone.classes:
         raise TreeRefused("a certificate needs one tree of lower bounds per rank")
@@ -71,7 +73,7 @@ def verify_floors(cone: Cone, floors: Any) -> int:
         def bounded(leaf: list[Any], spans: tuple[Span, ...], _: Cell, rank: int = rank) -> bool:
             return cone.outside(spans) if leaf == ["o"] else leaf == ["f"] and cone.floor(rank, spans)
 
-        leaves += _walk(tree, cone, 0, cone.whole(), (), bounded)
+        leaves += _walk(tree, cone, 0, cone.whole(), (), bounded, number)
     return leaves
 
 
@@ -84,7 +86,7 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, floors: 
     orders = list(permutations(range(1, classes)))
     if not isinstance(trees, list) or len(trees) != len(orders):
         raise TreeRefused("a refutation needs one tree per order of the other classes")
-    leaves = verify_floors(cone, floors)
+    leaves = verify_floors(cone, floors, number)
     verified: dict[Posterior, tuple[Any, int]] = {}
     for order, tree in zip(orders, trees, strict=True):
         ranked = (p[0], *(p[k] for k in order))
@@ -97,9 +99,11 @@ def verify_refutation(cone: Cone, p: Posterior, wrong: Any, trees: Any, floors: 
                 return not_below(cone, ranked, spans, risk)
             if leaf == ["o"]:
                 return cone.outside(spans)
+            if leaf == ["s"]:
+                return cone.slides(spans, ranked)
             return leaf == ["r"] and cone.retracts(spans, ranked)
 
-        verified[ranked] = tree, _walk(tree, cone, 1, cone.whole(), (), rule)
+        verified[ranked] = tree, _walk(tree, cone, 1, cone.whole(), (), rule, number)
         leaves += verified[ranked][1]
     return leaves
 
@@ -165,6 +169,7 @@ def _walk(
     spans: tuple[Span, ...],
     cell: Cell,
     rule: Callable[[list[Any], tuple[Span, ...], Cell], bool],
+    number: Number,
 ) -> int:
     """Visit every leaf with the box and the cell that the splits above it give."""
     leaves = 0
@@ -175,6 +180,11 @@ def _walk(
             raise TreeRefused("a tree node must be a list that names a split or a rule")
         if node[0] == "w" and len(node) == 4 and type(node[1]) is int and 0 <= node[1] < len(box):
             pending += zip(node[2:], split_spans(box, node[1]), (part, part), strict=True)
+        elif node[0] == "k" and len(node) == 5 and type(node[1]) is int and 0 <= node[1] < len(box):
+            at = number(node[2])
+            if not box[node[1]][0] < at < box[node[1]][1]:
+                raise TreeRefused(f"a cut at {at} must lie inside the box {_show(box)}")
+            pending += zip(node[3:], split_spans(box, node[1], at), (part, part), strict=True)
         elif node[0] == "p" and part:
             parts = split_cell(part, cone.classes, m)
             if len(node) != len(parts) + 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -184,8 +184,13 @@ def holds(test: Callable[[], bool]) -> bool:
         return False
 
 
-def grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Budget) -> list[Any]:
-    """The tree over all gaps and the cell whose leaves are what `rule` gives."""
+def grow(
+    cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Budget, cuts: Sequence[list[Fraction]] = ()
+) -> list[Any]:
+    """The tree over all gaps and the cell whose leaves are what `rule` gives.
+
+    `cuts` are numbers per coordinate at which a gap is cut rather than halved.
+    """
     root: list[Any] = []
     pending: list[tuple[list[Any], Spans, Cell, int]] = [(root, cone.whole(), cell, 0)]
     while pending:
@@ -206,10 +211,17 @@ def grow(cone: Cone, m: int, cell: Cell, rule: Rule, choose: Chooser, budget: Bu
         else:
             left: list[Any] = []
             right: list[Any] = []
-            node.extend(["w", axis, left, right])
-            halves = split_spans(spans, axis)
+            at = _cut_inside(cuts[axis] if cuts else [], spans[axis])
+            node.extend(["w", axis, left, right] if at is None else ["k", axis, str(at), left, right])
+            halves = split_spans(spans, axis, at)
             pending += [(child, half, part, depth + 1) for child, half in zip((left, right), halves, strict=True)]
     return root
+
+
+def _cut_inside(cuts: list[Fraction], span: Span) -> Fraction | None:
+    """The cut inside a span that is nearest to its middle."""
+    middle = (span[0] + span[1]) / 2
+    return min((cut for cut in cuts if span[0] < cut < span[1]), key=lambda cut: abs(cut - middle), default=None)
 
 
 def _show(cone: Cone, spans: Spans) -> str:

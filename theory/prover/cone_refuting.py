@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from theory._kinks import breakpoints
 from theory.checker.binary_rules import limit_at
 from theory.checker.cone import Cone
 from theory.checker.cone_cells import Cell, Posterior
@@ -17,7 +18,7 @@ from theory.checker.cone_proofs import TreeRefused, not_below, wrong_risk
 from theory.expression.calculus import differentiate
 from theory.expression.expand import expand
 from theory.expression.interval import NEG_INF, End, Interval, Undefined, fraction_of
-from theory.expression.nodes import Const, Expr, Var
+from theory.expression.nodes import Const, Expr, Var, substitute
 from theory.expression.rewrite import simplify
 from theory.losses import Loss
 from theory.risk import multiclass_minimiser
@@ -205,7 +206,9 @@ def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, 
             return ["o"]
         if holds(lambda: not_below(cone, ranked, spans, risk)):
             return ["v"]
-        return ["r"] if holds(lambda: cone.retracts(spans, ranked)) else None
+        if holds(lambda: cone.retracts(spans, ranked)):
+            return ["r"]
+        return ["s"] if holds(lambda: cone.slides(spans, ranked)) else None
 
     def choose(spans: Spans, cell: Cell) -> int:
         if spans[0][0] == 0:
@@ -213,7 +216,18 @@ def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, 
         with np.errstate(all="ignore"):
             return steepest(spans, loss.values(sample_scores(cone, spans)) @ weights)
 
-    return grow(cone, 1, (), rule, choose, budget)
+    return grow(cone, 1, (), rule, choose, budget, _kinks(cone))
+
+
+def _kinks(cone: Cone) -> list[list[Fraction]]:
+    """Where the losses bend along each coordinate while the other gaps are 0, in the coordinates of boxes."""
+    found = []
+    for name in cone.names:
+        rest = {other: 0 for other in cone.names if other != name}
+        trees = tuple(simplify(substitute(tree, rest)) for tree in cone.losses)
+        bends = [] if name == "a" else [w for w in breakpoints(trees, name) if w > 0]
+        found.append([w / (1 + w) if cone.bound is None else w / (2 * cone.bound) for w in bends])
+    return found
 
 
 def unbounded_direction(cone: Cone, loss: Loss) -> tuple[int, ...] | None:

@@ -114,7 +114,7 @@ def _not_bounded(cone: Cone, loss: Loss, failure: Exception) -> str:
 def _refuted_on_cone(loss: Loss, header: dict[str, Any], refutation: dict[str, Any]) -> Verdict:
     p, wrong = refutation["p"], refutation["wrong"]
     at = "limit" if "direction" in wrong else "attained"
-    if _has_leaf(refutation["trees"], "r"):
+    if _has_leaf(refutation["trees"], "r") or _has_leaf(refutation["trees"], "s"):
         at = "ties"  # no correct score is below the infimum over tied ones, which these scores approach
     scores = wrong.get("direction", wrong.get("scores"))
     witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
