@@ -80,6 +80,12 @@ PROVED: dict[str, tuple[str, dict[str, str], int | str | None, str]] = {
     ),
     "cross-entropy and squares": ("lse - fy + w * (fy**2 + sum_other(fk**2))", {"w": "[0, inf)"}, "all", "exchange"),
     "cross-entropy and lse": ("lse - fy + w * lse**2", {"w": "[0, inf)"}, "all", "exchange"),
+    "cross-entropy and a hinge of lse": (
+        "lse - fy + w * max(0, lse - m)",
+        {"w": "[0, 3]", "m": "2"},
+        "all",
+        "exchange",
+    ),
     "cross-entropy and one-versus-all": (
         "lse - fy + w * (softplus(-fy) + sum_other(softplus(fk)))",
         {"w": "(0, 9]"},

@@ -191,8 +191,13 @@ def slope_sign(tree: Expr, axis: str, allowed: str) -> Callable[[Leaf], bool]:
     return check
 
 
-def smooth(tree: Expr, axis: str, falls: bool = False, differentiable: bool = False) -> Callable[[Leaf], bool]:
-    """One-sided derivatives exist, with (right) <= (left), or equal if `differentiable`; negative if it `falls`."""
+def smooth(
+    tree: Expr, axis: str, falls: bool = False, differentiable: bool = False, kinked: bool = False
+) -> Callable[[Leaf], bool]:
+    """One-sided derivatives exist, with (right) <= (left), or equal if `differentiable`; negative if it `falls`.
+
+    With `kinked` they only exist.
+    """
     slope = differentiate(tree, axis)
     jump = ("0",) if differentiable else ("-", "0", "<=")
 
@@ -208,7 +213,9 @@ def smooth(tree: Expr, axis: str, falls: bool = False, differentiable: bool = Fa
             right, left = germ(slope, point, 1), germ(slope, point, -1)
             if falls and point.sign(at_point(right, point)) != "-":
                 return False
-            if right != left and point.sign(normal_form(at_point(right, point) - at_point(left, point))) not in jump:
+            if kinked or right == left:
+                continue
+            if point.sign(normal_form(at_point(right, point) - at_point(left, point))) not in jump:
                 return False
         return True
 

@@ -122,7 +122,7 @@ def _of_scores(parts: Parts) -> list[Alternatives]:
     if parts.every is not None:
         found += [(hypothesis,) for hypothesis in _extends("B", every, "fy")]
     if parts.level is not None:
-        found += [(hypothesis,) for hypothesis in _extends("Z", parts.level, "lse")]
+        found += [(hypothesis,) for hypothesis in _extends("Z", parts.level, "lse", kinked=True)]
     apart = simplify(own - every)
     if not same(apart, ZERO):
         line = (-inf, inf)
@@ -139,12 +139,12 @@ def _of_scores(parts: Parts) -> list[Alternatives]:
     return found
 
 
-def _extends(name: str, tree: Expr, axis: str) -> list[Hypothesis]:
-    """Continuous, no convex kinks, with limits above -infinity at both infinities."""
+def _extends(name: str, tree: Expr, axis: str, kinked: bool = False) -> list[Hypothesis]:
+    """Continuous, without convex kinks unless `kinked`, with limits above -infinity at both infinities."""
     ends = [(floor(tree, axis, side), one_way_far(tree, axis, side)) for side in (-1, 1)]
     return [
         Hypothesis(f"{name} continuous", axis, continuous(tree), -inf, inf, trees=(tree,)),
-        Hypothesis(f"{name} smooth", axis, smooth(tree, axis), -inf, inf, trees=(tree,)),
+        Hypothesis(f"{name} smooth", axis, smooth(tree, axis, kinked=kinked), -inf, inf, trees=(tree,)),
         Hypothesis(f"{name} far", axis, lambda leaf: all(low(leaf) and way(leaf) for low, way in ends)),
     ]
 

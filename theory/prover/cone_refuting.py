@@ -152,7 +152,7 @@ def _wrong_scores(cone: Cone, loss: Loss, p: Posterior, found: Floats) -> Iterat
     if "a" not in cone.names and cone.domain == "all":
         found = found - found[1]
     if cone.bound is not None or np.abs(found).max() < _FAR:
-        near = [scores for scores in _rounded(cone, found) if scores[1] == max(scores)]
+        near = [scores for scores in dict.fromkeys(_rounded(cone, found)) if scores[1] == max(scores)]
         values = [loss.values([float(x) for x in scores]) for scores in near]
         risks = [round(float(np.dot([float(x) for x in p], value)), 7) for value in values]
         for k in sorted(range(len(near)), key=lambda k: (risks[k], k)):
