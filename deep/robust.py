@@ -25,6 +25,7 @@ _BOX = (0.0, 1.0)
 _TRADES_START = 1e-3  # standard deviation of its start, per pixel, as in the authors' code
 _CLEAN_SHARE = 1.0 / 3.0  # of the clean loss beside MMA's, as in the authors' experiments
 _HALVINGS = 10  # of the segment that crosses the boundary: its length / 1024
+_ULPS = 16.0  # rounding of a norm, in units of the precision
 _DDN_FACTOR = 0.3  # by which a radius grows or shrinks at the first step; it falls linearly to 0
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -150,11 +151,12 @@ def nearest_boundary(model: nn.Module, x: Tensor, y: Tensor, *, limit: float, st
     radius = torch.full((len(x),), limit / 2.0, dtype=x.dtype, device=x.device)
     best, nearest = x.clone(), torch.full_like(radius, torch.inf)
     moved = x.clone()
+    furthest = limit * (1.0 + _ULPS * torch.finfo(x.dtype).eps)  # a radius at the limit may come out a rounding longer
     for step in range(steps):
         offset = moved - x + radius.reshape(flat) * _unit(_gradient(model, lambda z: -margin(model(z), y).sum(), moved))
         moved = (x + radius.reshape(flat) * _unit(offset)).clamp(*_BOX)
         crossed, length = _wrong(model, moved, y), _length((moved - x).flatten(1))[:, 0]
-        better = crossed & (length < nearest) & (length <= limit)
+        better = crossed & (length < nearest) & (length <= furthest)
         best = torch.where(better.reshape(flat), moved, best)
         nearest = torch.where(better, length, nearest)
         factor = _DDN_FACTOR * (1.0 - step / steps)

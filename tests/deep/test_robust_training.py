@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -129,6 +129,7 @@ def test_a_saturated_softmax_stops_cross_entropy_but_not_the_margin() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 5))
+@example(seed=84261, classes=2)  # a length at the limit comes out a rounding longer
 def test_the_nearest_boundary_of_a_linear_classifier(seed: int, classes: int) -> None:
     """Never below the exact distance, and it for two classes; wrong images are their own points."""
     model, x = linear(seed, classes), images(seed)
