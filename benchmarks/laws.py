@@ -3,8 +3,9 @@
     python benchmarks/laws.py [--points 1000000] [--scaling] [--no-population]
 
 Per named law in the plane: processor seconds to sample and to evaluate the posterior, and wall seconds beside them.
-With scikit-learn present, its generators for the like-named data. `--scaling` repeats the posterior at a quarter and a
-half of the points; `growth` is then the exponent of the points to which the time is proportional.
+With scikit-learn present, its generators for the like-named data. `--scaling` repeats the posterior at two and four
+times the points, which no processor's cache holds; `growth` is then the exponent of the points to which the time is
+proportional.
 
 `population` times `avgmargin synthetic --dimension 2`, the whole catalogue on all laws in the plane, in wall and
 processor seconds of all its processes; half the latter is what two free cores need, whatever else the machine does.
@@ -52,8 +53,8 @@ def law_rows(points: int, scaling: bool) -> list[dict[str, Any]]:
         row["posterior"], row["posterior_wall"] = seconds(partial(law.posterior, x))
         row["bayes_risk"], _ = seconds(partial(_risk, name, rng), 1)
         if scaling:
-            parts = {n: seconds(partial(law.posterior, x[:n]))[0] for n in (points // 4, points // 2)}
-            row["posterior_of_fewer"] = {str(n): t for n, t in parts.items()}
+            parts = {k * points: seconds(partial(law.posterior, np.tile(x, (k, 1))))[0] for k in (2, 4)}
+            row["posterior_of_more"] = {str(n): t for n, t in parts.items()}
             parts[points] = row["posterior"]
             row["growth"] = float(np.polyfit(np.log(list(parts)), np.log(list(parts.values())), 1)[0])
         rows.append(row)
