@@ -95,6 +95,7 @@ PROVED: dict[str, tuple[str, dict[str, str], int | str | None, str]] = {
     "cross-entropy and a sigmoid of the score": ("lse - fy + sigmoid(-fy)", {}, "all", "exchange"),
     "root of the cross-entropy": ("sqrt(1 + (lse - fy))", {}, "all", "exchange"),
     "one-versus-all": ("softplus(-fy) + w * sum_other(softplus(fk))", {"w": "(0, inf)"}, "all", "one-versus-all"),
+    "binary cross-entropies": ("-log(sigmoid(fy)) - sum_other(log(1 - sigmoid(fk)))", {}, "all", "one-versus-all"),
     "squares": ("(fy - 1)**2 + sum_other(fk**2)", {}, "all", "one-versus-all"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
+from math import inf
 from typing import Any
 
 import pytest
@@ -53,19 +54,20 @@ def test_of_two_true_statements_the_stronger_one_is_kept() -> None:
 
 
 def region(inside: bool = True, nonzero: frozenset[str] = frozenset({"m"}), **half: Fraction) -> Region:
-    """t strictly between 1 and 2 (or at 1), m in [0, 3] but never 0, k in [-1, 1], h in (0, 1]."""
+    """t strictly between 1 and 2 (or at 1), m in [0, 3] but never 0, k in [-1, 1], h in (0, 1], z any."""
     box = {
         "t": Interval.between(Fraction(1), Fraction(2)) if inside else Interval.point(Fraction(1)),
         "m": Interval.between(Fraction(0), Fraction(3)),
         "k": Interval.between(Fraction(-1), Fraction(1)),
         "h": Interval.between(Fraction(0), Fraction(1)),
         "n": Interval.between(Fraction(-3), Fraction(0)),
+        "z": Interval.between(-inf, inf),
     }
     return Region(box, "t", inside, nonzero, ("t",) if inside else (), dict(half))
 
 
 def tree(text: str) -> Any:
-    return parse(text, BINARY_NAMES, frozenset({"m", "k", "h", "n"}))
+    return parse(text, BINARY_NAMES, frozenset({"m", "k", "h", "n", "z"}))
 
 
 SIGNS = {
@@ -78,6 +80,8 @@ SIGNS = {
     "max(k, 0)": ">=", "min(k, 0)": "<=", "max(1 - t, -m)": "-", "max(t, k) - 1": "+", "1 - max(t, k)": "-",
     "min(t, 3) - 1": "+", "min(1 - t, k) + 0": "-", "1 - min(t, 3)": "-", "2 - min(k, t)": "+", "t**m": "+",
     "abs(k)": ">=", "h + m": "+", "h + h": ">=", "n - h": "<=", "n - m": "-", "k + t": "+", "h * 0": "0",
+    "1 - sigmoid(z)": "+", "sigmoid(z) - 1": "-", "1/2 - sigmoid(z)": "?", "1 - tanh(z)": "+", "tanh(z) - 1": "-",
+    "1 + tanh(z)": "+", "tanh(z) + 2": "+", "tanh(z) + 1": "+", "tanh(z) + 1/2": "?", "tanh(z) - 1/2": "?",
     "where(k < 0, t, m)": ">=", "where(t > 1, h, -t)": ">=", "where(t < 1, h, -t)": "-",
 }  # fmt: skip
 

@@ -141,6 +141,12 @@ class Region:
                 return "+" if side.lo >= 0 else "-" if side.hi <= 0 else "?"
             case Neg(u):
                 return _TURNED[self.sign(u)]
+            case Sub(Const(value), Call("sigmoid" | "tanh", _)) if value >= 1:  # both stay below 1
+                return "+"
+            case Sub(Call("sigmoid" | "tanh", _), Const(value)) if value >= 1:
+                return "-"
+            case Add(Const(value), Call("tanh", _)) | Add(Call("tanh", _), Const(value)) if value >= 1:
+                return "+"
             case Sub(Max(u, v), w):
                 return _largest(self.sign(simplify(u - w)), self.sign(simplify(v - w)))
             case Sub(w, Max(u, v)):
