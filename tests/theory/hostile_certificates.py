@@ -432,6 +432,11 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         by_lemma("one-versus-all", "exp(-fy) + sum_other(softplus(fk))", _OVA),
     ),
     (
+        "one-versus-all: a kink of A at -1 holds the scores of all classes with .14 < p_k < .26 together",
+        False,
+        by_lemma("one-versus-all", "softplus(-fy) + max(0, -1 - fy) + sum_other(softplus(fk))", _OVA),
+    ),
+    (
         "one-versus-all: A is not bounded below (at a sure class raising all scores together wins without end)",
         False,
         by_lemma("one-versus-all", "exp(-fy) - 2 * fy + sum_other(softplus(fk))", _OVA),

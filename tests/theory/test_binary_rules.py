@@ -104,6 +104,7 @@ SLIDES = {
     ("v", "0*v"): False,  # rises
     ("0*v", "-v"): False,  # does not fall at eta = 1
     ("-v", "2*v"): False,  # rises at the threshold
+    ("v", "-3*v"): False,  # falls at the threshold, rises at eta = 1
     ("-v", "(1/100)/(1/2 - v)"): False,  # not finite right of 0, as far as the box reaches left
     ("-v", "(1/100)/(1 - v)"): False,  # nor just there
     ("-v", "(1/100)/(v + 1/2)"): False,  # not finite in the box
@@ -128,6 +129,7 @@ def test_a_slide_is_a_bounded_box_at_the_threshold() -> None:
     assert falling.slide(HALF, (Exact(-2), Exact(-1))) is True
     assert falling.slide(HALF, (-inf, Exact(-1))) is False
     assert falling.slide((Exact(3, 5), Exact(1)), NEAR) is False
+    assert of_pair("v", "-3*v").slide(HALF, (Exact(-2), Exact(-1))) is False  # rises at eta = 1
     # away from 0 nothing is asked of the scores right of 0
     assert of_pair("-v", "(1/100)/(1/2 - v)").slide(HALF, (Exact(-2), Exact(-1))) is True
     assert of_pair("max(-v, 0)", "0*v").slide(HALF, (Exact(-2), Exact(-1))) is True

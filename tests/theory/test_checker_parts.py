@@ -9,16 +9,25 @@ from math import inf
 import pytest
 from flint import arb, ctx, fmpq
 
-from theory.checker.arrangement import _kernel
+from theory.checker.arrangement import NotPolyhedral, _check_size, _kernel
 from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
+from theory.checker.cone_bounds import at_least
 from theory.checker.cone_bounds import lower as least
 from theory.checker.cone_cells import first_cell, split_cell, split_spans, stretch
 from theory.checker.cone_domain import Region as Domain
 from theory.checker.cone_slopes import _question, vanishes
 from theory.checker.cone_tables import UNIT, _combined, _slope, ceil_units, floor_units, whole_weights
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
-from theory.checker.covers import Hypothesis, rising_slope, smooth, verify_cover
+from theory.checker.covers import (
+    Hypothesis,
+    falls_everywhere,
+    leaf_of,
+    rising_slope,
+    smooth,
+    verify_cover,
+    whole_box,
+)
 from theory.checker.lemmas import hypotheses, make_statement
 from theory.checker.polyhedral_rules import Weights, certified_kappa, class_pairs, dot, extreme_posteriors, is_optimal
 from theory.checker.ranges import Range
@@ -492,6 +501,60 @@ def test_a_slope_that_is_nowhere_positive_vanishes_whatever_its_own_slope_does()
 )
 def test_a_class_sum_has_the_sign_of_its_terms(formula: str, real: bool) -> None:
     assert real_as_written(parse(formula, SCORE_NAMES | OTHER_NAMES), 3, None, {}) is real
+
+
+@pytest.mark.parametrize(
+    ("formula", "real"),
+    [
+        ("log(5/2 - alpha)", True),
+        ("log(3/2 - alpha)", False),
+        ("log(5/2 + alpha)", True),
+        ("log(3/2 + alpha)", False),
+        ("log(2 - fy)", True),
+        ("log(1/2 + fk)", False),
+    ],
+)
+def test_leads_reach_twice_the_bound_of_the_scores(formula: str, real: bool) -> None:
+    assert real_as_written(parse(formula, SCORE_NAMES | OTHER_NAMES), 3, F(1), {}) is real
+
+
+@pytest.mark.parametrize("domain", ["all:3", "sum-zero:1", "bounded:0", "bounded:-1", "ball:1", "bounded:"])
+def test_domains_of_lemmas_have_a_positive_bound_or_none(domain: str) -> None:
+    with pytest.raises((ValueError, CertificateError)):
+        make_statement("max(0, 1 - t)", {}, None, domain)
+    assert make_statement("max(0, 1 - t)", {}, None, "bounded:1").bound == 1
+
+
+def test_a_slope_must_be_negative_inside_a_leaf_and_at_its_ends() -> None:
+    def holds(text: str) -> bool:
+        falls = falls_everywhere(parse(text, BINARY_NAMES), "t")
+        hypothesis = Hypothesis("falls", "t", falls, F(-1), F(1))
+        return falls(leaf_of(hypothesis, {}, whole_box(hypothesis, {})))
+
+    assert holds("-t - t**3")
+    assert not holds("t / 10 - t**3 / 3")  # rises around 0 only
+    assert not holds("t**3 / 3 - 99 * t / 100")  # rises at the ends only
+    assert not holds("-t**3")  # flat at 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_quotients_over_one_denominator_are_bounded_as_one(sign: int) -> None:
+    """(w1 + 3 w2) / (w1 + w2) lies between 1 and 3, and no closer, whatever the sign above and below."""
+    with ctx.workprec(80):
+        w1, w2 = simplify(sign * Var("w1")), simplify(sign * Var("w2"))
+        tree = w1 / (w1 + w2) + F(3) * (w2 / (w1 + w2))
+        box = {name: Interval(fmpq(0), INF) for name in ("w1", "w2")}
+        assert at_least(tree, box, fmpq(1))
+        assert not at_least(tree, box, fmpq(1001, 1000))
+        assert at_least(simplify(-tree), box, fmpq(-3))
+        assert not at_least(simplify(-tree), box, fmpq(-2999, 1000))
+        assert at_least(tree, {**box, "w2": Interval(fmpq(1), fmpq(1)), "w1": Interval(fmpq(0), fmpq(1))}, fmpq(2))
+
+
+def test_planes_are_counted_before_they_are_enumerated() -> None:
+    _check_size(40, 3)
+    with pytest.raises(NotPolyhedral, match="1000 switching planes in 4 dimensions"):
+        _check_size(1000, 4)
 
 
 def test_a_gap_may_be_positive_by_the_signs_of_its_factors_alone() -> None:
