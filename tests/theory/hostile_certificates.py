@@ -432,6 +432,29 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
         by_lemma("one-versus-all", "exp(-fy) + sum_other(softplus(fk))", _OVA),
     ),
     (
+        "reflection: phi(-t) - phi(t) > 0 tends to 0 (both infima are 0, at the two infinities)",
+        False,
+        {
+            "format": "avgmargin certificate",
+            "version": 1,
+            "claim": "consistent",
+            "method": "lemma",
+            "lemma": "reflection",
+            "threshold": "1/2",
+            "loss": {
+                "name": "hostile",
+                "binary": "(1 - tanh(t) / 2) / (1 + t**2)",
+                "parameters": {},
+                "ranges": {},
+                "domain": "all",
+            },
+            "hypotheses": {
+                **dict.fromkeys(("continuous", "falls at 0", "bounded below"), "."),
+                "gap": {"split": "t", "at": "1", "low": ".", "high": "."},
+            },
+        },
+    ),
+    (
         "one-versus-all: a kink of A at -1 holds the scores of all classes with .14 < p_k < .26 together",
         False,
         by_lemma("one-versus-all", "softplus(-fy) + max(0, -1 - fy) + sum_other(softplus(fk))", _OVA),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from math import inf
 
 import pytest
@@ -12,11 +13,12 @@ from flint import arb, ctx, fmpq
 from theory.checker.arrangement import NotPolyhedral, _check_size, _kernel
 from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
+from theory.checker.cone import MOVES, Cone
 from theory.checker.cone_bounds import at_least
 from theory.checker.cone_bounds import lower as least
 from theory.checker.cone_cells import first_cell, split_cell, split_spans, stretch
 from theory.checker.cone_domain import Region as Domain
-from theory.checker.cone_slopes import _question, vanishes
+from theory.checker.cone_slopes import _question, falls, vanishes
 from theory.checker.cone_tables import UNIT, _combined, _slope, ceil_units, floor_units, whole_weights
 from theory.checker.convexity import _joined, _scaled, _sum, curvature
 from theory.checker.covers import (
@@ -35,7 +37,7 @@ from theory.checker.reading import CertificateError, Refused
 from theory.checker.realness import real_as_written
 from theory.checker.region import Region
 from theory.expression import BINARY_NAMES, OTHER_NAMES, SCORE_NAMES, parse
-from theory.expression.interval import INF, NEG_INF, Interval
+from theory.expression.interval import INF, NEG_INF, Interval, fraction_of
 from theory.expression.nodes import Max, Var
 from theory.expression.rewrite import simplify
 
@@ -549,6 +551,46 @@ def test_quotients_over_one_denominator_are_bounded_as_one(sign: int) -> None:
         assert at_least(simplify(-tree), box, fmpq(-3))
         assert not at_least(simplify(-tree), box, fmpq(-2999, 1000))
         assert at_least(tree, {**box, "w2": Interval(fmpq(1), fmpq(1)), "w1": Interval(fmpq(0), fmpq(1))}, fmpq(2))
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize(("classes", "m"), [(c, m) for c in (2, 3, 4, 5) for m in range(1, c)])
+def test_a_strip_holds_the_way_from_the_tie(classes: int, m: int, move: str) -> None:
+    """Gaps drawn in a box; ranks 0 and m swapped and moved apart: the distances of the way lie in the strip.
+
+    It is no wider than that between classes that do not move.
+    """
+    rng, (up, down) = random.Random(f"{classes} {m} {move}"), MOVES[move]
+    cone = Cone(parse("fy**2 + lse", SCORE_NAMES), classes, "all")
+    sides = [sorted(F(rng.randint(1, 9), rng.randint(10, 12)) for _ in range(2)) for _ in cone.names]
+    sides = [[F(0), high] if i < m else [low, high] for i, (low, high) in enumerate(sides)]
+    box = cone.box([(low, high) for low, high in sides])
+    strip = cone._strip_box(m, box, move)
+    assert strip.keys() == {"a", "s", *(f"w{k}" for k in range(2, classes))}
+    furthest = sum((fraction_of(box[name].hi) or F(0) for name in cone.names[:m]), F(0)) / (up + down)
+    for _ in range(30):
+        share = {name: F(rng.randint(0, 8), 8) for name in cone.names}
+        ends = {name: (fraction_of(box[name].lo) or F(0), fraction_of(box[name].hi) or F(0)) for name in cone.names}
+        at = {name: low + share[name] * (high - low) for name, (low, high) in ends.items()}
+        scores = [at["a"]]
+        for name in cone.names[:-1]:
+            scores.append(scores[-1] - at[name])
+        lead = scores[0] - scores[m]
+        s = lead / (up + down) + F(rng.randint(0, 8), 8) * (furthest - lead / (up + down))
+        meet = scores[0] - up * lead / (up + down)  # where both stand for s = 0
+        others = [meet + up * s, *(scores[r] for r in range(classes) if r not in (0, m))]
+        way = {"a": meet, "s": s} | {f"w{k}": others[k - 2] - others[k - 1] for k in range(2, classes)}
+        held = {name: (strip[name].lo, fmpq(*value.as_integer_ratio()), strip[name].hi) for name, value in way.items()}
+        assert all(low <= value <= high for low, value, high in held.values()), held
+    ranks = [r for r in range(classes) if r not in (0, m)]
+    for k, (one, other) in enumerate(pairwise(ranks), start=3):  # which move with nobody
+        assert strip[f"w{k}"].hi == sum(box[f"w{r}"].hi for r in range(one + 1, other + 1))
+
+
+def test_what_is_only_zero_does_not_fall() -> None:
+    assert falls(parse("-s - 1/9", GAPS), gaps(s=(0, 4)))
+    assert not falls(parse("-s", GAPS), gaps(s=(0, 4)))
+    assert not falls(parse("min(s - 4, -s)", GAPS), gaps(s=(0, 4)))
 
 
 def test_planes_are_counted_before_they_are_enumerated() -> None:

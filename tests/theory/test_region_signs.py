@@ -82,6 +82,7 @@ SIGNS = {
     "abs(k)": ">=", "h + m": "+", "h + h": ">=", "n - h": "<=", "n - m": "-", "k + t": "+", "h * 0": "0",
     "1 - sigmoid(z)": "+", "sigmoid(z) - 1": "-", "1/2 - sigmoid(z)": "?", "1 - tanh(z)": "+", "tanh(z) - 1": "-",
     "1 + tanh(z)": "+", "tanh(z) + 2": "+", "tanh(z) + 1": "+", "tanh(z) + 1/2": "?", "tanh(z) - 1/2": "?",
+    "k + 2 - min(k, t)": "+", "min(k, t) - k - 2": "-",
     "where(k < 0, t, m)": ">=", "where(t > 1, h, -t)": ">=", "where(t < 1, h, -t)": "-",
 }  # fmt: skip
 
