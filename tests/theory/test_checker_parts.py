@@ -10,9 +10,11 @@ from math import inf
 import pytest
 from flint import arb, ctx, fmpq
 
+from tests.theory.hostile_certificates import certificate
 from theory.checker.arrangement import NotPolyhedral, _check_size, _kernel
 from theory.checker.calibration_proofs import _ends, check_convex, gap_upper, read_vertices
 from theory.checker.calibration_rules import Cell, Knot, Side, above, below, value
+from theory.checker.calibration_rules import least as lowest
 from theory.checker.cone import MOVES, Cone
 from theory.checker.cone_bounds import at_least
 from theory.checker.cone_bounds import lower as least
@@ -33,7 +35,7 @@ from theory.checker.covers import (
 from theory.checker.lemmas import hypotheses, make_statement
 from theory.checker.polyhedral_rules import Weights, certified_kappa, class_pairs, dot, extreme_posteriors, is_optimal
 from theory.checker.ranges import Range
-from theory.checker.reading import CertificateError, Refused
+from theory.checker.reading import CertificateError, Refused, read_problem
 from theory.checker.realness import real_as_written
 from theory.checker.region import Region
 from theory.expression import BINARY_NAMES, OTHER_NAMES, SCORE_NAMES, parse
@@ -585,6 +587,24 @@ def test_a_strip_holds_the_way_from_the_tie(classes: int, m: int, move: str) -> 
     ranks = [r for r in range(classes) if r not in (0, m)]
     for k, (one, other) in enumerate(pairwise(ranks), start=3):  # which move with nobody
         assert strip[f"w{k}"].hi == sum(box[f"w{r}"].hi for r in range(one + 1, other + 1))
+
+
+@pytest.mark.parametrize(
+    ("formula", "ends", "words"),
+    [
+        ("1 - t", (F(0), F(1), inf), r"no lower bound on scores in \[1, inf\]"),
+        ("max(0, 1 - t)", (F(0),), "has no box"),
+        ("where(t < 1, 1/(1 - t), 0)", (F(0), F(1, 2), F(1)), r"on scores in \[1/2, 1\]"),
+    ],
+)
+def test_a_risk_without_a_lower_bound_is_refused_and_told_where(
+    formula: str, ends: tuple[Fraction | float, ...], words: str
+) -> None:
+    problem = read_problem(certificate("consistent", formula))
+    with ctx.workprec(80), pytest.raises(Refused, match=words):
+        lowest(problem, F(1), ends)
+    with ctx.workprec(80):
+        assert lowest(read_problem(certificate("consistent", "max(0, 1 - t)")), F(1), (F(0), F(1), inf)) == 0
 
 
 def test_what_is_only_zero_does_not_fall() -> None:
