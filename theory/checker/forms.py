@@ -89,6 +89,7 @@ def terms(tree: Expr, factor: Expr) -> Iterator[tuple[Expr, Expr]]:
 
 
 def has_sum(tree: Expr) -> bool:
+    """Whether a class sum or maximum stands in the tree."""
     return any(isinstance(node, (SumOther, MaxOther)) for node in walk(tree))
 
 
