@@ -4,9 +4,8 @@
 
 The paper's loss: seconds to prove and to check, binary, for a range of parameters, and for every number of classes.
 `--catalogue` decides every binary entry with one and with two processes, the better of three times each, starting the
-processes included. `--grid` asks a float grid about
-the same entries: differential evolution over wrong and over correct scores at the same posteriors, inconsistent where
-no gap is seen; verdicts are compared with the prover's.
+processes included. `--grid` asks a float grid about the same entries: differential evolution over wrong and over
+correct scores at the same posteriors, inconsistent where no gap is seen; verdicts are compared with the prover's.
 """
 
 from __future__ import annotations

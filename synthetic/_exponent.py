@@ -75,8 +75,9 @@ class NoiseExponent(Law):
         x = self._inside(points)
         found = np.empty((len(x), 2))
         for start in range(0, len(x), _BLOCK):  # so few points at a time stay in the processor's cache
-            eta = self._eta(x[start : start + _BLOCK])
-            found[start : start + _BLOCK] = np.stack([1.0 - eta, eta], axis=1)
+            block = slice(start, start + _BLOCK)
+            found[block, 1] = self._eta(x[block])
+            found[block, 0] = 1.0 - found[block, 1]
         return found
 
     def density(self, points: npt.ArrayLike) -> FloatArray:

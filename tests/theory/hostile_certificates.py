@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from itertools import pairwise
+from math import factorial
 from typing import Any
 
 from theory import check
@@ -66,6 +67,13 @@ def several(claim: str, formula: str, classes: int, **entries: Any) -> dict[str,
     return header | {"claim": claim, "loss": loss, "classes": classes} | entries
 
 
+def not_below(formula: str, p: tuple[str, ...], wrong: dict[str, list[str]], tree: list[Any]) -> dict[str, Any]:
+    """The claim that wrong scores are optimal at a posterior, by one tree for every order; floors in one box each."""
+    classes = len(p)
+    trees, floors = [tree] * factorial(classes - 1), [["f"]] * classes
+    return several("inconsistent", formula, classes, p=list(p), wrong=wrong, floors=floors, trees=trees)
+
+
 def by_lemma(lemma: str, formula: str, names: tuple[str, ...]) -> dict[str, Any]:
     """The claim that a lemma proves consistency for every number of classes, each hypothesis in one box."""
     loss = {"name": "hostile", "multiclass": formula, "parameters": {}, "ranges": {}, "domain": "all"}
@@ -107,12 +115,6 @@ def _flat(formula: str) -> dict[str, Any]:
 
 NORMALISED = "log(q) / (log(q) + sum_other(log(qk)))"
 REVERSED = "sum_other(log(qk)) / (log(q) + sum_other(log(qk)))"
-
-
-def _dropped(formula: str, p: tuple[str, str, str], *direction: str) -> dict[str, Any]:
-    """The claim that scores along a direction are optimal, each order in one box."""
-    wrong, trees = {"direction": list(direction)}, [["v"], ["v"]]
-    return several("inconsistent", formula, 3, p=list(p), wrong=wrong, floors=[["f"]] * 3, trees=trees)
 
 
 CASES: list[tuple[str, bool, dict[str, Any]]] = [
@@ -242,15 +244,7 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "E3: a comparison decided at infinity along a direction (the loss is the cross-entropy)",
         False,
-        several(
-            "inconsistent",
-            "where(exp(alpha) > 0, lse - fy, 0)",
-            3,
-            p=["1", "0", "0"],
-            wrong={"direction": ["0", "1", "0"]},
-            floors=[["f"]] * 3,
-            trees=[["v"], ["v"]],
-        ),
+        not_below("where(exp(alpha) > 0, lse - fy, 0)", ("1", "0", "0"), {"direction": ["0", "1", "0"]}, ["v"]),
     ),
     (
         "E3: the slope of a kink at a tie read off at the tie; no `where` in the formula (it refutes itself, too)",
@@ -277,14 +271,11 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "faces: ties cost 100, so moving two classes together does not reach the risk that is approached",
         False,
-        several(
-            "inconsistent",
+        not_below(
             "where(alpha > 0, alpha, where(alpha < 0, 1, 100))",
-            2,
-            p=["3/5", "2/5"],
-            wrong={"scores": ["0", "1/1000"]},
-            floors=[["f"]] * 2,
-            trees=[["w", 0, ["r"], ["v"]]],
+            ("3/5", "2/5"),
+            {"scores": ["0", "1/1000"]},
+            ["w", 0, ["r"], ["v"]],
         ),
     ),
     (
@@ -337,15 +328,7 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "no verdict: the risk of -f_y falls without bound on both sides",
         False,
-        several(
-            "inconsistent",
-            "-fy",
-            2,
-            p=["3/5", "2/5"],
-            wrong={"direction": ["1", "1"]},
-            floors=[["f"]] * 2,
-            trees=[["v"]],
-        ),
+        not_below("-fy", ("3/5", "2/5"), {"direction": ["1", "1"]}, ["v"]),
     ),
     (
         "join: the branches differ by 1/100 where they meet, so a small lead of the best class does not pay",
@@ -482,29 +465,13 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "slide: the way to the tie rises (the loss is the cross-entropy)",
         False,
-        several(
-            "inconsistent",
-            "lse - fy",
-            2,
-            p=["3/5", "2/5"],
-            wrong={"scores": ["0", "0"]},
-            floors=[["f"]] * 2,
-            trees=[["w", 0, ["s"], ["v"]]],
-        ),
+        not_below("lse - fy", ("3/5", "2/5"), {"scores": ["0", "0"]}, ["w", 0, ["s"], ["v"]]),
     ),
     *(
         (
             f"a cut {where}: the tree leaves out the gaps between",
             False,
-            several(
-                "inconsistent",
-                "softplus(-alpha)",
-                2,
-                p=["3/5", "2/5"],
-                wrong={"scores": ["0", "0"]},
-                floors=[["f"]] * 2,
-                trees=[["k", 0, at, ["v"], ["v"]]],
-            ),
+            not_below("softplus(-alpha)", ("3/5", "2/5"), {"scores": ["0", "0"]}, ["k", 0, at, ["v"], ["v"]]),
         )
         for where, at in (("beyond the box", "3/2"), ("below it", "-1/2"), ("at its end", "1"))
     ),
@@ -531,18 +498,10 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "wrong: the class that goes up for ever is the right one (the loss is the pairwise logistic loss)",
         False,
-        several(
-            "inconsistent",
-            "sum_other(softplus(fk - fy))",
-            3,
-            p=["1", "0", "0"],
-            wrong={"direction": ["1", "0", "0"]},
-            floors=[["f"]] * 3,
-            trees=[["v"], ["v"]],
-        ),
+        not_below("sum_other(softplus(fk - fy))", ("1", "0", "0"), {"direction": ["1", "0", "0"]}, ["v"]),
     ),
     *(
-        (f"value over one denominator: {why}", true, _dropped(formula, p, "0", "0", "-1"))
+        (f"value over one denominator: {why}", true, not_below(formula, p, {"direction": ["0", "0", "-1"]}, ["v"]))
         for why, true, formula, p in (
             ("control: the normalised cross-entropy nears its infimum min p", True, NORMALISED, ("1/2", "3/10", "1/5")),
             ("the class dropped is not the least likely", False, NORMALISED, ("1/2", "1/5", "3/10")),
@@ -553,20 +512,12 @@ CASES: list[tuple[str, bool, dict[str, Any]]] = [
     (
         "value over one denominator: the score that is neared is the right one",
         False,
-        _dropped(NORMALISED, ("1/2", "1/4", "1/4"), "0", "-1", "-2"),
+        not_below(NORMALISED, ("1/2", "1/4", "1/4"), {"direction": ["0", "-1", "-2"]}, ["v"]),
     ),
     (
         "retract: smooth, so that its kinks say nothing about the way to the tie (the loss is the cross-entropy)",
         False,
-        several(
-            "inconsistent",
-            "lse - fy",
-            2,
-            p=["3/5", "2/5"],
-            wrong={"scores": ["0", "0"]},
-            floors=[["f"]] * 2,
-            trees=[["w", 0, ["r"], ["v"]]],
-        ),
+        not_below("lse - fy", ("3/5", "2/5"), {"scores": ["0", "0"]}, ["w", 0, ["r"], ["v"]]),
     ),
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +26,6 @@ SECONDS = 200.0
 # An infimum at infinity is read off at |v| = 1e4, where the slowest loss here (arctan) is 1 / (pi v) above it.
 FAR = 4e-5
 
-SLOW = os.environ.get("AVGMARGIN_SLOW") == "1"
 NAMES = catalogue.names()
 SLOWLY_TO_INFINITY = {"arctan"}
 CLOSED = [entry.name for entry in catalogue.ENTRIES if entry.psi is not None]
@@ -179,25 +176,15 @@ OPEN: dict[str, str] = {}
 NOT_MET = {"mu < 0", "classes <= 4"}
 """Conditions of claims outside the range of a parameter, or on more than three classes: `test_oracle` has them."""
 
-HEAVY: frozenset[str] = frozenset()
-"""Decided with AVGMARGIN_SLOW=1 only, as more than three seconds are too many for one of a hundred."""
 
-
-def marked(names: list[str]) -> list[Any]:
-    """Test parameters, the heavy ones skipped by default."""
-    skip = pytest.mark.skipif(not SLOW, reason="heavy; set AVGMARGIN_SLOW=1")
-    marks = [pytest.mark.slow, pytest.mark.timeout(1800), skip]
-    return [pytest.param(name, marks=marks) if name in HEAVY else name for name in names]
-
-
-@pytest.mark.parametrize("name", marked(BINARY))
+@pytest.mark.parametrize("name", BINARY)
 def test_claims_on_two_classes_are_what_the_prover_finds(name: str) -> None:
     """For losses that the published table, and so `test_oracle`, does not have."""
     entry = catalogue.entry(name)
     assert found_as_claimed(entry, 2, entry.build())
 
 
-@pytest.mark.parametrize("name", marked(MULTICLASS))
+@pytest.mark.parametrize("name", MULTICLASS)
 def test_claims_on_three_classes_are_what_the_prover_finds(name: str) -> None:
     """One that is open must be UNDECIDED: as soon as it is decided it must leave the list."""
     entry = catalogue.entry(name)

@@ -172,11 +172,6 @@ def _equal_at(point: Region, one: Expr, other: Expr) -> bool:
     return a is not None and b is not None and a.is_point and b.is_point and bool(a.lo == b.lo)
 
 
-def real(tree: Expr) -> Callable[[Leaf], bool]:
-    """The tree is real at every point of the leaf."""
-    return lambda leaf: all(part.real(tree) for part in leaf.parts)
-
-
 def slope_sign(tree: Expr, axis: str, allowed: str) -> Callable[[Leaf], bool]:
     """The derivative has one of the allowed signs (separated by blanks) inside the leaf."""
     slope = differentiate(tree, axis)

@@ -191,14 +191,17 @@ def _rounded(cone: Cone, found: Floats) -> Iterator[Posterior]:
 def _grow_refutations(cone: Cone, loss: Loss, p: Posterior, risk: Interval, budget: Budget) -> list[list[Any]]:
     """A tree for each order of the other classes, the same one where the posterior is the same."""
     found: dict[Posterior, list[Any]] = {}
+    cuts = _kinks(cone)
     orders = [(p[0], *(p[k] for k in order)) for order in permutations(range(1, cone.classes))]
     for ranked in orders:
         if ranked not in found:
-            found[ranked] = _grow_refutation(cone, loss, ranked, risk, budget)
+            found[ranked] = _grow_refutation(cone, loss, ranked, risk, budget, cuts)
     return [found[ranked] for ranked in orders]
 
 
-def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, budget: Budget) -> list[Any]:
+def _grow_refutation(
+    cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, budget: Budget, cuts: list[list[Fraction]]
+) -> list[Any]:
     weights = np.array([float(x) for x in ranked])
 
     def rule(spans: Spans, _: Cell) -> list[Any] | None:
@@ -216,7 +219,7 @@ def _grow_refutation(cone: Cone, loss: Loss, ranked: Posterior, risk: Interval, 
         with np.errstate(all="ignore"):
             return steepest(spans, loss.values(sample_scores(cone, spans)) @ weights)
 
-    return grow(cone, 1, (), rule, choose, budget, _kinks(cone))
+    return grow(cone, 1, (), rule, choose, budget, cuts)
 
 
 def _kinks(cone: Cone) -> list[list[Fraction]]:

@@ -114,7 +114,7 @@ def _not_bounded(cone: Cone, loss: Loss, failure: Exception) -> str:
 def _refuted_on_cone(loss: Loss, header: dict[str, Any], refutation: dict[str, Any]) -> Verdict:
     p, wrong = refutation["p"], refutation["wrong"]
     at = "limit" if "direction" in wrong else "attained"
-    if _has_leaf(refutation["trees"], "r") or _has_leaf(refutation["trees"], "s"):
+    if _has_leaf(refutation["trees"], "r", "s"):
         at = "ties"  # no correct score is below the infimum over tied ones, which these scores approach
     scores = wrong.get("direction", wrong.get("scores"))
     witness = {"p": p, "scores": scores, "wrong_class": 1, "at": at}
@@ -128,12 +128,12 @@ def _refuted_on_cone(loss: Loss, header: dict[str, Any], refutation: dict[str, A
     return Verdict(loss.name, Status.REFUTED, Tier.CERTIFIED, scope, 0.0, "at the witness", witness, certificate)
 
 
-def _has_leaf(tree: Any, rule: str) -> bool:
-    """True where a certificate tree has a leaf with the given rule."""
+def _has_leaf(tree: Any, *rules: str) -> bool:
+    """True where a certificate tree has a leaf with one of the given rules."""
     pending = [tree]
     while pending:
         node = pending.pop()
-        if node == [rule]:
+        if len(node) == 1 and node[0] in rules:
             return True
         pending += [child for child in node if isinstance(child, list)]
     return False

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from theory.checker.cone_cells import Posterior
 from theory.losses import Loss
 from theory.risk import multiclass_minimiser
 
-Posterior = tuple[Fraction, ...]
-Floats = NDArray[np.float64]
+from .branching import Floats
 
 _ROUNDS = 40
 _CLEAR = 1e-7
@@ -56,9 +55,8 @@ class _Program:
 
     def _rows(self, f: Floats) -> Floats:
         with np.errstate(all="ignore"):
-            rows = (self.loss.values(f) - self.base) / np.minimum(1.0, np.linalg.norm(f - self.scores, axis=-1))[
-                :, None
-            ]
+            size = np.minimum(1.0, np.linalg.norm(f - self.scores, axis=-1, keepdims=True))
+            rows = (self.loss.values(f) - self.base) / size
         return np.asarray(rows[np.isfinite(rows).all(-1)])
 
     def lower_than(self, p: Floats) -> Floats | None:
